@@ -1,0 +1,107 @@
+# Everything runs in ./.venv, which is made when it is first needed.
+#
+#   make demo        run the example site
+#   make test        C units under every preset, then all Python tests
+#   make help        the other targets
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+PRESETS := debug asan tsan
+# Where cmake and ninja are not installed, their wheels bring them.
+export PATH := $(PATH):$(CURDIR)/$(BIN)
+
+# The first interpreter that is new enough.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.10; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null \
+	&& echo $$python && break; done)
+
+CORE := $(wildcard csrc/*) setup.py pyproject.toml
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help demo demo-check test test-c test-py lint format bench dist clean
+.PHONY: $(PRESETS:%=test-c-%)
+
+help: ## list the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+demo: $(VENV)/example ## run the example site until Ctrl-C
+	@exec $(BIN)/python examples/chat/demo.py
+
+demo-check: $(VENV)/dev ## start the example site and check it end to end
+	$(BIN)/python -m pytest tests/example
+
+test: $(VENV)/dev ## everything; fails if any part fails
+	@failed=0; \
+	$(MAKE) test-c || failed=1; \
+	$(MAKE) test-py || failed=1; \
+	if [ $$failed = 1 ]; then echo 'make test: a part failed, see above'; exit 1; fi
+
+test-c: $(PRESETS:%=test-c-%) ## the C units: debug, ASan+UBSan, TSan
+
+$(PRESETS:%=test-c-%): test-c-%: $(VENV)/dev
+	cmake --preset $* --log-level=WARNING
+	cmake --build --preset $*
+	ctest --preset $* $(CTEST_ARGS)
+
+test-py: $(VENV)/dev ## the Python tests, the example site's among them
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/dev ## ruff, mypy, clang-format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run --Werror $(wildcard csrc/*.[ch] tests/c/*.[ch])
+
+format: $(VENV)/dev ## let the formatters have their way
+	$(BIN)/ruff check --fix-only --quiet
+	$(BIN)/ruff format
+	$(BIN)/clang-format -i $(wildcard csrc/*.[ch] tests/c/*.[ch])
+
+bench: $(VENV)/dev ## the benchmark suites
+	$(BIN)/python -m pytest benchmarks --benchmark-only $(PYTEST_ARGS)
+
+dist: $(VENV)/dev ## sdist and wheel in dist/
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python -m auditwheel show dist/*.whl
+
+clean: ## remove everything that was made here, the venv too
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf *.egg-info asgi_shm/*.so
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The venv, in steps that each stand for what is installed so far.
+
+$(VENV)/made:
+	@if [ -z '$(PYTHON)' ]; then \
+		echo 'asgi_shm needs Python 3.10 or later; name one: make PYTHON=/path/to/python3' >&2; \
+		exit 1; \
+	fi
+	rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo 'Debian has venv in a package of its own: apt-get install python3-venv' >&2; \
+		exit 1; }
+	$(PIP) install 'cffi>=1.17' 'setuptools>=77' 'pip>=24'
+	touch $@
+
+# Editable: the native module is built into asgi_shm/.
+$(VENV)/built: $(VENV)/made $(CORE)
+	@$(BIN)/python -c 'import os, sysconfig as s, sys; \
+		sys.exit(not os.path.exists(s.get_path("include") + "/Python.h"))' || { \
+		echo 'No Python.h: apt-get install python3-dev' >&2; exit 1; }
+	$(PIP) install --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/example: $(VENV)/built examples/chat/requirements.txt
+	$(PIP) install -r examples/chat/requirements.txt
+	touch $@
+
+$(VENV)/dev: $(VENV)/built $(VENV)/example pyproject.toml
+	$(PIP) install --no-build-isolation --editable '.[dev]'
+	@command -v cmake >/dev/null || $(PIP) install 'cmake>=3.21'
+	@command -v ninja >/dev/null || $(PIP) install ninja
+	touch $@

@@ -1,0 +1,65 @@
+"""Builds the native module `asgi_shm._ashm` with cffi, in API mode.
+
+The declarations are not repeated here: they are cut out of ashm.h, from between its two
+markers, and the C files are those of sources.txt.
+"""
+
+import re
+from pathlib import Path
+
+from cffi import FFI
+
+HERE = Path("csrc")  # setup.py runs in the project's root, and wants relative paths
+
+CFLAGS = [
+    "-std=c11",
+    "-O2",
+    "-g",
+    "-fvisibility=hidden",
+    "-pthread",
+    "-Wall",
+    "-Wextra",
+    # cffi's generated code: unused arguments, and casts between function types.
+    "-Wno-unused-parameter",
+    "-Wno-cast-function-type",
+]
+
+
+def declarations(header: str) -> str:
+    """Return the part of the header that cffi is to read, in the C that cffi knows.
+
+    Raises ValueError if the header has not exactly one pair of markers.
+    """
+    parts = re.split(r"/\* </?cffi> \*/", header)
+    if len(parts) != 3:
+        raise ValueError("ashm.h: expected one /* <cffi> */ and one /* </cffi> */")
+    without_comments = re.sub(r"/\*.*?\*/|//[^\n]*", " ", parts[1], flags=re.DOTALL)
+    return re.sub(r"\bASHM_API\b", "", without_comments)
+
+
+def sources(listing: str) -> list[str]:
+    """Return the file names in sources.txt: one a line, # starts a comment."""
+    names = (line.partition("#")[0].strip() for line in listing.splitlines())
+    return [name for name in names if name]
+
+
+def builder() -> FFI:
+    """Return the cffi builder that setup.py runs."""
+    ffi = FFI()
+    ffi.cdef(declarations((HERE / "ashm.h").read_text()))
+    ffi.set_source(
+        "asgi_shm._ashm",
+        '#include "ashm.h"',
+        sources=[str(HERE / name) for name in sources((HERE / "sources.txt").read_text())],
+        depends=[str(path) for path in sorted(HERE.glob("*.h"))],
+        include_dirs=[str(HERE)],
+        define_macros=[("_GNU_SOURCE", None), ("NDEBUG", None)],
+        extra_compile_args=CFLAGS,
+        extra_link_args=["-pthread"],
+        libraries=["rt"],
+        py_limited_api=True,
+    )
+    return ffi
+
+
+ffibuilder = builder
