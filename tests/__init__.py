@@ -1,0 +1,1 @@
+"""The tests of asgi_shm, by the question that they answer."""

@@ -1,0 +1,119 @@
+"""What the Python tests share: fresh prefixes, a fake clock, looking without waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+
+from asgi_shm import ChannelFull
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Coroutine
+
+Message = dict[str, Any]
+T = TypeVar("T")
+
+# Bounds a wait for something that is certain to happen, so that a bug fails a
+# test instead of hanging it. Nothing measures it.
+TIMEOUT = 30.0
+
+SHM = Path("/dev/shm")
+
+
+class Layer(Protocol):
+    """What the channel layer specification asks of a layer, and Channels of its tests."""
+
+    async def send(self, channel: str, message: Message) -> None: ...
+    async def receive(self, channel: str) -> Message: ...
+    async def new_channel(self, prefix: str = ...) -> str: ...
+    async def group_add(self, group: str, channel: str) -> None: ...
+    async def group_discard(self, group: str, channel: str) -> None: ...
+    async def group_send(self, group: str, message: Message) -> None: ...
+    async def flush(self) -> None: ...
+    async def close(self) -> None: ...
+
+
+def fresh_prefix() -> str:
+    """A prefix that no other test and no other run of the tests uses."""
+    return f"test-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def leftovers(prefix: str) -> list[str]:
+    """The IPC objects that carry a prefix in their names."""
+    return sorted(path.name for path in SHM.iterdir() if prefix in path.name)
+
+
+async def soon(awaitable: Awaitable[T]) -> T:
+    """The result of something that is certain to happen; fails rather than hangs."""
+    return await asyncio.wait_for(awaitable, TIMEOUT)
+
+
+def run_alone(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that never waits, without any event loop."""
+    try:
+        coroutine.send(None)
+    except StopIteration as result:
+        return cast("T", result.value)
+    coroutine.close()
+    raise AssertionError("it waits")
+
+
+async def receive_nowait(layer: Layer, channel: str) -> Message | None:
+    """The message that stands first in a channel, or None if there is none.
+
+    A layer gives a message that is there without going through the event loop.
+    """
+    receiver = asyncio.ensure_future(layer.receive(channel))
+    await asyncio.sleep(0)
+    if not receiver.done():
+        receiver.cancel()
+    try:
+        return await receiver
+    except asyncio.CancelledError:
+        return None
+
+
+async def drain(layer: Layer, channel: str) -> list[Message]:
+    """Every message that stands in a channel, oldest first."""
+    messages = []
+    while (message := await receive_nowait(layer, channel)) is not None:
+        messages.append(message)
+    return messages
+
+
+async def fill(layer: Layer, channel: str, message: Message | None = None) -> int:
+    """Send until the channel is full; how many messages it took."""
+    for number in range(1_000_000):
+        try:
+            await layer.send(channel, message or {"number": number})
+        except ChannelFull:  # noqa: PERF203 -- the last round
+            return number
+    raise AssertionError("there is no end to it")
+
+
+class Clock:
+    """A clock that stands still until it is told, for every layer that follows it."""
+
+    # Later than any clock of the machine, since a segment's clock never goes back.
+    START_NS = 4 * 10**18
+
+    def __init__(self) -> None:
+        self._now_ns = self.START_NS
+        self._attachments: list[Any] = []
+
+    def follow(self, layer: Any) -> None:
+        """Run a layer of ours on this clock."""
+        self._attachments.append(layer._attachment)
+        layer._attachment.set_clock(self._now_ns)
+
+    def time(self) -> float:
+        """The seconds that have gone by, as time.time() gives them."""
+        return 1e9 + (self._now_ns - self.START_NS) / 1e9
+
+    def advance(self, seconds: float) -> None:
+        self._now_ns += round(seconds * 1e9)
+        for attachment in self._attachments:
+            attachment.set_clock(self._now_ns)
