@@ -30,10 +30,10 @@ def declarations(header: str) -> str:
 
     Raises ValueError if the header has not exactly one pair of markers.
     """
-    parts = re.split(r"/\* </?cffi> \*/", header)
-    if len(parts) != 3:
-        raise ValueError("ashm.h: expected one /* <cffi> */ and one /* </cffi> */")
-    without_comments = re.sub(r"/\*.*?\*/|//[^\n]*", " ", parts[1], flags=re.DOTALL)
+    marked = re.findall(r"/\* <cffi> \*/(.*?)/\* </cffi> \*/", header, re.DOTALL)
+    if len(marked) != 1:
+        raise ValueError("ashm.h: expected one pair of /* <cffi> */ and /* </cffi> */")
+    without_comments = re.sub(r"/\*.*?\*/|//[^\n]*", " ", marked[0], flags=re.DOTALL)
     return re.sub(r"\bASHM_API\b", "", without_comments)
 
 
