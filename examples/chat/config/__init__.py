@@ -1,0 +1,1 @@
+"""The Django project around the chat app: settings, routes, the ASGI application."""

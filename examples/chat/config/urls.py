@@ -1,0 +1,11 @@
+"""The pages of the example. Its websocket route stands in `asgi.py`."""
+
+from django.urls import path
+
+from chat import views
+
+urlpatterns = [
+    path("", views.lobby),
+    path("go/", views.go, name="go"),
+    path("room/<room:room>/", views.room, name="room"),
+]

@@ -1,0 +1,93 @@
+"""The demo's processes: how they end, and what is left of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.example.site import CHAT, Person
+from tests.support import TIMEOUT
+
+if TYPE_CHECKING:
+    from tests.example.site import Site
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_it_ends_cleanly_and_leaves_nothing(
+    own_site: Site, number: signal.Signals, capfd: pytest.CaptureFixture[str]
+):
+    people = [await Person.enter(own_site, "lobby", f"person {n}") for n in range(6)]
+    assert len(own_site.processes()) >= 6  # the demo, a server, its workers, the dice worker
+    await people[0].say("/roll 2d6")
+    await people[1].until(lambda: people[1].heard("roll"))
+
+    code, said = own_site.stop(number)
+
+    assert code == 0
+    assert capfd.readouterr().err == ""
+    assert "Everything has ended" in said
+    assert own_site.remains() == (set(), [])
+    for person in people:
+        assert await person.lost() == 1012  # the server restarts: come again
+
+
+async def test_a_killed_web_worker_takes_only_its_own_connections_with_it(own_site: Site):
+    people = [await Person.enter(own_site, "lobby", "person 0")]
+    while len(people) < 20 or len({person.pid for person in people}) < 2:
+        people.append(await Person.enter(own_site, "lobby", f"person {len(people)}"))
+    victim = people[0].pid
+    lost = [person for person in people if person.pid == victim]
+    others = [person for person in people if person.pid != victim]
+
+    os.kill(victim, signal.SIGKILL)
+    for person in lost:
+        assert await person.lost() == 1006
+    for person in others:
+        await person.say("Still here")
+        await person.say("/roll 1d6")
+    for person in others:
+        for sender in others:
+            await person.until(lambda p=person, s=sender: p.heard("say", s.id))
+            await person.until(lambda p=person, s=sender: p.heard("roll", s.id))
+    back = await Person.enter(own_site, "lobby", "back again")
+    await back.say("Here I am")
+    await others[0].until(lambda: others[0].heard("say", back.id))
+
+    assert own_site.stop()[0] == 0
+    assert own_site.remains() == (set(), [])
+
+
+def test_a_process_that_dies_ends_the_demo_which_says_so(
+    own_site: Site, capfd: pytest.CaptureFixture[str]
+):
+    dice_worker = next(
+        pid
+        for pid in own_site.processes()
+        if b"runworker" in open(f"/proc/{pid}/cmdline", "rb").read()
+    )
+    os.kill(dice_worker, signal.SIGKILL)
+    code, _ = own_site.wait()
+    assert code == 1
+    assert "The dice worker was killed by signal 9" in capfd.readouterr().err
+    assert own_site.remains() == (set(), [])
+
+
+def test_a_port_in_use_is_said_at_once():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        done = subprocess.run(
+            [sys.executable, CHAT / "demo.py", "--port", str(port)],
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert f"Cannot use 127.0.0.1 port {port}" in done.stderr
+    assert "--port" in done.stderr
