@@ -142,15 +142,16 @@ class ReaderFuture(Workload):
 class FifoRoundTrip(Workload):
     """A message to another bare asyncio process over a named FIFO, and its answer."""
 
-    name = "floor: round trip over named FIFOs"
+    name = "floor: round trip over named FIFOs, two processors"
     operations = 500
+    same_processor = False
 
     async def prepare(self) -> None:
         self.directory = tempfile.TemporaryDirectory(prefix="bench-fifo-")
         near, far = (f"{self.directory.name}/{end}" for end in ("near", "far"))
         os.mkfifo(near)
         os.mkfifo(far)
-        self.companion = Companion.start("fifo", far)
+        self.companion = Companion.start("fifo", far, same_processor=self.same_processor)
         self.companion.exchange(near)
         self.end = FifoEnd(near, far)
         self.number = 0
@@ -171,6 +172,13 @@ class FifoRoundTrip(Workload):
         self.directory.cleanup()
 
 
+class FifoRoundTripOneProcessor(FifoRoundTrip):
+    """The same with no interrupt between processors: the cost of the software."""
+
+    name = "floor: round trip over named FIFOs, one processor"
+    same_processor = True
+
+
 FLOORS: dict[str, Callable[[], Workload]] = {
     "pack": Pack,
     "unpack": Unpack,
@@ -180,25 +188,27 @@ FLOORS: dict[str, Callable[[], Workload]] = {
     "future": Future,
     "reader_future": ReaderFuture,
     "fifo_round_trip": FifoRoundTrip,
+    "fifo_round_trip_one_processor": FifoRoundTripOneProcessor,
 }
 """Every floor by the key that the command line and the JSON use."""
 
 
 def beneath(workload: str) -> dict[str, int]:
     """Say which floors, and how many of each, a workload cannot do without."""
+    if workload in _BENEATH:
+        return _BENEATH[workload]
     kind, _, size = workload.rpartition("_")
     if kind == "group_delivery":
         members = int(size)
         return {"pack": 1, "unpack": members, "empty_call": 1 + members, "future": members}
     if kind == "group_send":
         return {"pack": 1, "empty_call": 1}
-    if kind == "group_churn":
-        return {"empty_call": 2}
-    return _BENEATH[workload]
+    return {"empty_call": 2}
 
 
 _BENEATH = {
     "send_receive": {"pack_unpack": 1, "empty_call": 2},
     "wake_receiver": {"pack_unpack": 1, "empty_call": 2, "future": 1},
     "round_trip": {"fifo_round_trip": 1},
+    "round_trip_one_processor": {"fifo_round_trip_one_processor": 1},
 }

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .layers import LayerSpec
 
 CELL_SECONDS_LIMIT = 180.0
-QUICK_UVLOOP = ("send_receive", "wake_receiver", "round_trip")
+QUICK_UVLOOP = ("send_receive", "wake_receiver", "round_trip", "round_trip_one_processor")
 """What a quick run measures under uvloop too; the rest hardly touches the loop."""
 
 

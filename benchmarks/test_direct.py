@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .under_pytest import run
-from .workloads import RoundTrip, SendReceive, WakeReceiver
+from .workloads import RoundTrip, RoundTripOneProcessor, SendReceive, WakeReceiver
 
 if TYPE_CHECKING:
     import asyncio
@@ -25,3 +25,9 @@ def test_wake_receiver(
 
 def test_round_trip(benchmark: Any, loop: asyncio.AbstractEventLoop, spec: LayerSpec) -> None:
     run(benchmark, loop, RoundTrip(spec))
+
+
+def test_round_trip_one_processor(
+    benchmark: Any, loop: asyncio.AbstractEventLoop, spec: LayerSpec
+) -> None:
+    run(benchmark, loop, RoundTripOneProcessor(spec))

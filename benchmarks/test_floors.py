@@ -9,6 +9,7 @@ import pytest
 from .floors import (
     EmptyCall,
     FifoRoundTrip,
+    FifoRoundTripOneProcessor,
     Future,
     Pack,
     PackUnpack,
@@ -43,5 +44,8 @@ def test_future(benchmark: Any, loop: asyncio.AbstractEventLoop, floor: type[Wor
     run(benchmark, loop, floor())
 
 
-def test_fifo_round_trip(benchmark: Any, loop: asyncio.AbstractEventLoop) -> None:
-    run(benchmark, loop, FifoRoundTrip())
+@pytest.mark.parametrize("floor", [FifoRoundTrip, FifoRoundTripOneProcessor])
+def test_fifo_round_trip(
+    benchmark: Any, loop: asyncio.AbstractEventLoop, floor: type[Workload]
+) -> None:
+    run(benchmark, loop, floor())

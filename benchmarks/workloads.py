@@ -89,15 +89,18 @@ class WakeReceiver(LayerWorkload):
 class RoundTrip(LayerWorkload):
     """A message to another process, whose answer is awaited; each one is timed."""
 
-    name = "round trip between two processes"
+    name = "round trip, two processes on two processors"
     operations = 500
+    same_processor = False
 
     async def prepare(self) -> None:
         if reason := self.spec.traits.one_process:
             raise Unsuitable(reason)
         await super().prepare()
         self.near = await self.layer.new_channel()
-        self.companion = Companion.start("layer", self.spec.backend, self.spec.config)
+        self.companion = Companion.start(
+            "layer", self.spec.backend, self.spec.config, same_processor=self.same_processor
+        )
         self.far = self.companion.exchange(self.near)
         self.number = 0
 
@@ -115,6 +118,13 @@ class RoundTrip(LayerWorkload):
         if hasattr(self, "companion"):
             self.companion.stop()
         await super().finish()
+
+
+class RoundTripOneProcessor(RoundTrip):
+    """The same with no interrupt between processors: the cost of the software."""
+
+    name = "round trip, two processes on one processor"
+    same_processor = True
 
 
 class GroupSend(LayerWorkload):
@@ -240,6 +250,7 @@ WORKLOADS: dict[str, Maker] = {
     "send_receive": SendReceive,
     "wake_receiver": WakeReceiver,
     "round_trip": RoundTrip,
+    "round_trip_one_processor": RoundTripOneProcessor,
     **{f"group_send_{size}": _sized(GroupSend, size) for size in GROUP_SIZES},
     **{f"group_delivery_{size}": _sized(GroupDelivery, size) for size in GROUP_SIZES},
     **{f"group_churn_{size}": _sized(GroupChurn, size) for size in CHURN_SIZES},
