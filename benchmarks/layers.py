@@ -68,7 +68,8 @@ TRAITS = {
         largest_fan_out=1_000,
         fan_out_reason=(
             "each of its receives looks through every channel and membership for expired"
-            " ones, so a delivery costs the square of the members (27 s at 8,000)"
+            " ones, so a delivery costs the square of the members (0.13 s at 1,000,"
+            " 0.5 s at 2,000, 3 s at 4,000)"
         ),
     ),
 }
