@@ -1,7 +1,7 @@
 """Builds the native module `asgi_shm._ashm` with cffi, in API mode.
 
-The declarations are not repeated here: they are cut out of ashm.h, from between its two
-markers, and the C files are those of sources.txt.
+The declarations are not repeated here: they are cut out of the public headers, from between
+the two markers in each, and the C files are those of sources.txt.
 """
 
 import re
@@ -10,6 +10,7 @@ from pathlib import Path
 from cffi import FFI
 
 HERE = Path("csrc")  # setup.py runs in the project's root, and wants relative paths
+HEADERS = ["ashm.h", "body.h"]
 
 CFLAGS = [
     "-std=c11",
@@ -28,11 +29,11 @@ CFLAGS = [
 def declarations(header: str) -> str:
     """Return the part of the header that cffi is to read, in the C that cffi knows.
 
-    Raises ValueError if the header has not exactly one pair of markers.
+    Raises ValueError unless the header has exactly one pair of markers.
     """
     marked = re.findall(r"/\* <cffi> \*/(.*?)/\* </cffi> \*/", header, re.DOTALL)
     if len(marked) != 1:
-        raise ValueError("ashm.h: expected one pair of /* <cffi> */ and /* </cffi> */")
+        raise ValueError("expected one pair of /* <cffi> */ and /* </cffi> */")
     without_comments = re.sub(r"/\*.*?\*/|//[^\n]*", " ", marked[0], flags=re.DOTALL)
     return re.sub(r"\bASHM_API\b", "", without_comments)
 
@@ -46,10 +47,11 @@ def sources(listing: str) -> list[str]:
 def builder() -> FFI:
     """Return the cffi builder that setup.py runs."""
     ffi = FFI()
-    ffi.cdef(declarations((HERE / "ashm.h").read_text()))
+    for name in HEADERS:
+        ffi.cdef(declarations((HERE / name).read_text()))
     ffi.set_source(
         "asgi_shm._ashm",
-        '#include "ashm.h"',
+        "".join(f'#include "{name}"\n' for name in HEADERS),
         sources=[str(HERE / name) for name in sources((HERE / "sources.txt").read_text())],
         depends=[str(path) for path in sorted(HERE.glob("*.h"))],
         include_dirs=[str(HERE)],
