@@ -113,7 +113,10 @@ async def answers(host: str, port: int) -> None:
 
 
 async def welcome(host: str, port: int, prefix: str, processes: dict[str, Process]) -> None:
-    """Wait until the site answers, and say what to do with it. Raises DemoError if it does not."""
+    """Wait until the site answers, and say what to do with it.
+
+    Raises DemoError if it does not answer.
+    """
     try:
         await asyncio.wait_for(answers(host, port), STARTING)
     except asyncio.TimeoutError:
@@ -150,7 +153,10 @@ async def first_of(*coroutines: Coroutine[Any, Any, object]) -> None:
 
 
 async def run(host: str, port: int, workers: int) -> None:
-    """Run the site until SIGINT, SIGTERM or SIGHUP. Raises DemoError if a process ends before."""
+    """Run the site until SIGINT, SIGTERM or SIGHUP.
+
+    Raises DemoError if one of its processes ends before.
+    """
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.example.site import Site
+from tests.example.site import Person, Site
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
+
+    from tests.example.site import Enter
 
 
 @pytest.fixture(scope="session")
@@ -18,8 +21,7 @@ def site() -> Iterator[Site]:
     site = Site()
     try:
         yield site
-        code, said = site.stop()
-        assert code == 0, said
+        assert site.stop() == 0
         assert site.remains() == (set(), [])
     finally:
         site.clear_away()
@@ -33,3 +35,17 @@ def own_site() -> Iterator[Site]:
         yield site
     finally:
         site.clear_away()
+
+
+@pytest.fixture
+async def enter() -> AsyncIterator[Enter]:
+    """Connects people to a site, and disconnects them after the test."""
+    people: list[Person] = []
+
+    async def enter(site: Site, room: str, nick: str) -> Person:
+        people.append(await Person.connect(site, room, nick))
+        await people[-1].until(people[-1].answered)
+        return people[-1]
+
+    yield enter
+    await asyncio.gather(*(person.leave() for person in people))

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,9 +21,10 @@ from websockets.exceptions import ConnectionClosed
 from tests.support import TIMEOUT, fresh_prefix, leftovers, soon
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     Line = dict[str, Any]
+    Enter = Callable[["Site", str, str], Awaitable["Person"]]
 
 CHAT = Path(__file__).resolve().parents[2] / "examples" / "chat"
 WORKERS = 3
@@ -37,19 +39,28 @@ class Site:
         self.process = subprocess.Popen(
             [sys.executable, CHAT / "demo.py", "--port", "0"],
             env=self.env,
-            stdout=subprocess.PIPE,  # stderr is pytest's: a report shows what went wrong
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
         )
-        self.url = self._wait_for_url()
-
-    def _wait_for_url(self) -> str:
+        self.url = ""
+        self.said = ""
+        self._started = threading.Event()
+        self._listener = threading.Thread(target=self._listen)
+        self._listener.start()
         # The demo itself gives up when the site does not answer, so this ends.
-        said = ""
-        for line in self.process.stdout:
-            said += line
-            if found := re.search(r"http://\S+", line):
-                return found[0]
-        raise AssertionError(f"the demo ended with {self.process.wait()}:\n{said}")
+        self._started.wait()
+        assert self.url, self.said
+
+    def _listen(self) -> None:
+        with self.process.stdout as output:
+            for line in output:
+                print(line, end="")  # into the report of the test that runs  # noqa: T201
+                self.said += line
+                if found := re.search(r"http://\S+", line):
+                    self.url = found[0]
+                    self._started.set()
+        self._started.set()
 
     @property
     def origin(self) -> str:
@@ -76,15 +87,16 @@ class Site:
                     found.add(int(entry.name))
         return found
 
-    def stop(self, number: int = signal.SIGINT) -> tuple[int, str]:
-        """Send a signal to the demo; its exit code, and what it printed from then on."""
+    def stop(self, number: int = signal.SIGINT) -> int:
+        """Send a signal to the demo; its exit code."""
         self.process.send_signal(number)
         return self.wait()
 
-    def wait(self) -> tuple[int, str]:
-        """Wait until the demo ends; its exit code, and what it printed."""
-        said, _ = self.process.communicate(timeout=TIMEOUT)
-        return self.process.returncode, said
+    def wait(self) -> int:
+        """Wait until the demo ends and its last words are in `said`; its exit code."""
+        code = self.process.wait(TIMEOUT)
+        self._listener.join(TIMEOUT)
+        return code
 
     def remains(self) -> tuple[set[int], list[str]]:
         """What is left of the site: processes, and IPC objects."""
@@ -99,8 +111,7 @@ class Site:
         for pid in self.processes():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        self.process.wait()
-        self.process.stdout.close()
+        self.wait()
 
 
 class Person:
@@ -114,19 +125,21 @@ class Person:
         self.lines: list[Line] = []
         self.rosters: dict[int, list[dict[str, str]]] = {}
         self.refused = ""
+        self._editions: dict[int, int] = {}
         self.socket = socket
         self._news = asyncio.Event()
         self._reader = asyncio.create_task(self._read())
 
     @classmethod
-    async def enter(cls, site: Site, room: str, nick: str) -> Person:
-        """Connect, and wait for the site's welcome (or its refusal)."""
+    async def connect(cls, site: Site, room: str, nick: str) -> Person:
         url = f"{site.origin.replace('http', 'ws', 1)}/ws/{room}/?nick={quote(nick)}"
-        # A site under load may be slow, but it must not be lost.
+        # A site under load may be slow to answer, but it must answer.
         socket = await connect(url, origin=site.origin, proxy=None, open_timeout=TIMEOUT)
-        person = cls(socket, room, nick)
-        await person.until(lambda: person.id or person.refused)
-        return person
+        return cls(socket, room, nick)
+
+    def answered(self) -> bool:
+        """Has the site said welcome, or refused?"""
+        return bool(self.id or self.refused)
 
     async def _read(self) -> None:
         with suppress(ConnectionClosed):
@@ -143,7 +156,9 @@ class Person:
         self.lines.append(message)
 
     def _take_roster(self, message: Line) -> None:
-        self.rosters[message["pid"]] = message["members"]
+        if message["edition"] > self._editions.get(message["pid"], 0):
+            self._editions[message["pid"]] = message["edition"]
+            self.rosters[message["pid"]] = message["members"]
 
     def _take_refused(self, message: Line) -> None:
         self.refused = message["text"]

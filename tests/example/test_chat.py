@@ -8,11 +8,11 @@ import re
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from tests.example.site import WORKERS, Person
+from tests.example.site import WORKERS
 from tests.support import soon
 
 if TYPE_CHECKING:
-    from tests.example.site import Site
+    from tests.example.site import Enter, Person, Site
 
 ROOMS = ["lobby", "kitchen", "attic", "garden"]
 AT_LEAST = 40
@@ -20,11 +20,11 @@ AT_MOST = 400
 LINES = 25
 
 
-async def crowd(site: Site) -> list[Person]:
+async def crowd(site: Site, enter: Enter) -> list[Person]:
     """At least 40 people, and as many more as it takes that each room is on every worker."""
     people: list[Person] = []
     for number, room in zip(range(AT_MOST), itertools.cycle(ROOMS), strict=False):
-        people.append(await Person.enter(site, room, f"person {number}"))
+        people.append(await enter(site, room, f"person {number}"))
         places = {(person.room, person.pid) for person in people}
         if len(people) >= AT_LEAST and len(places) == len(ROOMS) * WORKERS:
             break
@@ -44,8 +44,10 @@ async def everybody(*coroutines: object) -> None:
     await soon(asyncio.gather(*coroutines))
 
 
-async def test_each_line_reaches_each_member_once_and_each_senders_lines_in_order(site: Site):
-    people = await crowd(site)
+async def test_each_line_reaches_each_member_once_and_each_senders_lines_in_order(
+    site, enter
+):
+    people = await crowd(site, enter)
     rooms = by_room(people)
     web_workers = {person.pid for person in people}
 
@@ -56,15 +58,15 @@ async def test_each_line_reaches_each_member_once_and_each_senders_lines_in_orde
 
     await everybody(*map(speak, people))
 
-    # Everything is there ...
+    def complete(person: Person) -> bool:
+        members = len(rooms[person.room])
+        said, rolled = len(person.heard("say")), len(person.heard("roll"))
+        return said >= members * LINES and rolled >= members
+
+    for person in people:
+        await person.until(lambda p=person: complete(p))
+    # Whatever came twice came before the announcement.
     for room, members in rooms.items():
-        for person in members:
-            await person.until(
-                lambda p=person, n=len(members): (
-                    len(p.heard("say")) >= n * LINES and len(p.heard("roll")) >= n
-                )
-            )
-        # ... and what comes after it is the command's announcement.
         done = await asyncio.to_thread(site.manage, "announce", room, "The", "end")
         assert done.returncode == 0, done.stderr
         for person in members:
@@ -96,11 +98,9 @@ async def test_each_line_reaches_each_member_once_and_each_senders_lines_in_orde
             assert announcement["text"] == "The end"
             assert announcement["took"] not in web_workers | dice_workers
 
-    await everybody(*(person.leave() for person in people))
 
-
-async def test_everybody_learns_who_is_where(site: Site):
-    people = [await Person.enter(site, ROOMS[n % 4], f"guest {n}") for n in range(12)]
+async def test_everybody_learns_who_is_where(site, enter):
+    people = [await enter(site, ROOMS[n % 4], f"guest {n}") for n in range(12)]
 
     def everyone(people: list[Person]) -> set[tuple[int, str, str, str]]:
         return {(p.pid, p.id, p.nick, p.room) for p in people}
@@ -119,13 +119,14 @@ async def test_everybody_learns_who_is_where(site: Site):
     await everybody(*(person.leave() for person in leaving))
     for person in staying:
         await person.until(lambda p=person: known(p) == everyone(staying))
-    await everybody(*(person.leave() for person in staying))
 
 
-async def test_a_room_hears_who_comes_and_goes_and_others_hear_nothing(site: Site):
-    ada = await Person.enter(site, "library", "Ada")
-    eve = await Person.enter(site, "cellar", "Eve")
-    bob = await Person.enter(site, "library", "Bob")
+async def test_a_room_hears_who_comes_and_goes_and_others_hear_nothing(
+    site, enter
+):
+    ada = await enter(site, "library", "Ada")
+    eve = await enter(site, "cellar", "Eve")
+    bob = await enter(site, "library", "Bob")
     await ada.until(lambda: ada.heard("join", bob.id))
     await bob.say("Good evening, Ada")
     await ada.until(lambda: ada.heard("say", bob.id))
@@ -135,12 +136,13 @@ async def test_a_room_hears_who_comes_and_goes_and_others_hear_nothing(site: Sit
     await eve.say("Nobody here?")
     await eve.until(lambda: eve.heard("say"))
     assert {line["from"] for line in eve.lines} == {eve.id}
-    await everybody(ada.leave(), eve.leave())
 
 
-async def test_the_dice_worker_tells_only_the_asker_that_it_did_not_understand(site: Site):
-    ada = await Person.enter(site, "casino", "Ada")
-    bob = await Person.enter(site, "casino", "Bob")
+async def test_the_dice_worker_tells_only_the_asker_that_it_did_not_understand(
+    site, enter
+):
+    ada = await enter(site, "casino", "Ada")
+    bob = await enter(site, "casino", "Bob")
     for dice in ["two sixes", "0d6", "21d6", "1d1", "1d1001"]:
         await ada.say(f"/roll {dice}")
     await ada.until(lambda: len(ada.heard("error")) == 5)
@@ -152,20 +154,18 @@ async def test_the_dice_worker_tells_only_the_asker_that_it_did_not_understand(s
     assert int(number[2]) == int(number[1]) + 3
     assert roll["took"] == ada.pid
     assert bob.heard("error") == []
-    await everybody(ada.leave(), bob.leave())
 
 
-async def test_what_the_site_does_not_take_it_explains(site: Site):
-    ada = await Person.enter(site, "lobby", "Ada")
+async def test_what_the_site_does_not_take_it_explains(site, enter):
+    ada = await enter(site, "lobby", "Ada")
     await ada.say("x" * 2001)
     await ada.say("/dance")
     await ada.until(lambda: len(ada.heard("error")) == 2)
     assert "2000 characters" in ada.heard("error")[0]["text"]
     assert "/roll" in ada.heard("error")[1]["text"]
     assert ada.heard("say") == []
-    await ada.leave()
 
-    nobody = await Person.enter(site, "lobby", " \t")
+    nobody = await enter(site, "lobby", " \t")
     assert "nickname" in nobody.refused
     assert await nobody.lost() == 4400
 
@@ -174,11 +174,10 @@ async def test_what_the_site_does_not_take_it_explains(site: Site):
     assert "not the name of a room" in done.stderr
 
 
-async def test_text_of_every_script_arrives_as_it_was_sent(site: Site):
-    ada = await Person.enter(site, "babel", "Adélaïde 阿达")
+async def test_text_of_every_script_arrives_as_it_was_sent(site, enter):
+    ada = await enter(site, "babel", "Adélaïde 阿达")
     text = "Grüße · привет · 你好 · 👩🏽‍🚀 · <b>not bold</b> · \u2028 · \x00"
     await ada.say(text)
     await ada.until(lambda: ada.heard("say"))
     assert ada.heard("say")[0]["text"] == text
     assert ada.heard("say")[0]["nick"] == ada.nick
-    await ada.leave()

@@ -63,7 +63,7 @@ def come_in(context: BrowserContext, url: str, nick: str) -> Page:
     return page
 
 
-def test_two_tabs_talk(context: BrowserContext, site: Site):
+def test_two_tabs_talk(context, site):
     ada = come_in(context, site.url, "Ada")
     bob = come_in(context, site.url, "Bob")
     assert urlsplit(ada.url).path == "/room/lobby/"
@@ -87,7 +87,7 @@ def test_two_tabs_talk(context: BrowserContext, site: Site):
     expect(where.get_by_text("Bob")).to_have_count(0)
 
 
-def test_another_room_is_another_conversation(context: BrowserContext, site: Site):
+def test_another_room_is_another_conversation(context, site):
     ada = come_in(context, site.url, "Ada")
     ada.get_by_label("Room", exact=True).fill("The Kitchen!")
     ada.get_by_role("button", name="Go").click()

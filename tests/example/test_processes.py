@@ -7,40 +7,41 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.example.site import CHAT, Person
+from tests.example.site import CHAT
 from tests.support import TIMEOUT
 
 if TYPE_CHECKING:
-    from tests.example.site import Site
+    from tests.example.site import Enter, Site
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_it_ends_cleanly_and_leaves_nothing(
-    own_site: Site, number: signal.Signals, capfd: pytest.CaptureFixture[str]
+    own_site, enter, number
 ):
-    people = [await Person.enter(own_site, "lobby", f"person {n}") for n in range(6)]
+    people = [await enter(own_site, "lobby", f"person {n}") for n in range(6)]
     assert len(own_site.processes()) >= 6  # the demo, a server, its workers, the dice worker
     await people[0].say("/roll 2d6")
     await people[1].until(lambda: people[1].heard("roll"))
 
-    code, said = own_site.stop(number)
-
-    assert code == 0
-    assert capfd.readouterr().err == ""
-    assert "Everything has ended" in said
+    assert own_site.stop(number) == 0
+    _, _, last_words = own_site.said.partition("Ctrl-C ends it.\n\n")
+    assert last_words == "Ending …\nEverything has ended, and nothing is left.\n"
     assert own_site.remains() == (set(), [])
     for person in people:
         assert await person.lost() == 1012  # the server restarts: come again
 
 
-async def test_a_killed_web_worker_takes_only_its_own_connections_with_it(own_site: Site):
-    people = [await Person.enter(own_site, "lobby", "person 0")]
+async def test_a_killed_web_worker_takes_only_its_own_connections_with_it(
+    own_site, enter
+):
+    people = [await enter(own_site, "lobby", "person 0")]
     while len(people) < 20 or len({person.pid for person in people}) < 2:
-        people.append(await Person.enter(own_site, "lobby", f"person {len(people)}"))
+        people.append(await enter(own_site, "lobby", f"person {len(people)}"))
     victim = people[0].pid
     lost = [person for person in people if person.pid == victim]
     others = [person for person in people if person.pid != victim]
@@ -55,26 +56,23 @@ async def test_a_killed_web_worker_takes_only_its_own_connections_with_it(own_si
         for sender in others:
             await person.until(lambda p=person, s=sender: p.heard("say", s.id))
             await person.until(lambda p=person, s=sender: p.heard("roll", s.id))
-    back = await Person.enter(own_site, "lobby", "back again")
+    back = await enter(own_site, "lobby", "back again")
     await back.say("Here I am")
     await others[0].until(lambda: others[0].heard("say", back.id))
 
-    assert own_site.stop()[0] == 0
+    assert own_site.stop() == 0
     assert own_site.remains() == (set(), [])
 
 
-def test_a_process_that_dies_ends_the_demo_which_says_so(
-    own_site: Site, capfd: pytest.CaptureFixture[str]
-):
+def test_a_process_that_dies_ends_the_demo_which_says_so(own_site):
     dice_worker = next(
         pid
         for pid in own_site.processes()
-        if b"runworker" in open(f"/proc/{pid}/cmdline", "rb").read()
+        if b"runworker" in Path(f"/proc/{pid}/cmdline").read_bytes()
     )
     os.kill(dice_worker, signal.SIGKILL)
-    code, _ = own_site.wait()
-    assert code == 1
-    assert "The dice worker was killed by signal 9" in capfd.readouterr().err
+    assert own_site.wait() == 1
+    assert "The dice worker was killed by signal 9" in own_site.said
     assert own_site.remains() == (set(), [])
 
 

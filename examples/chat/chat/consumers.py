@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -64,14 +65,18 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
         )
         await self._to_room("leave", "left")
 
-    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+    async def receive(
+        self, text_data: str | None = None, bytes_data: bytes | None = None
+    ) -> None:
         """Take one line from the browser."""
         text = (text_data or "").strip()
         if self.member is None or not text:
             return
         command, _, argument = text.partition(" ")
         if len(text) > TEXT_MAX:
-            await self._to_me(f"A line has at most {TEXT_MAX} characters; this had {len(text)}.")
+            await self._to_me(
+                f"A line has at most {TEXT_MAX} characters; this had {len(text)}."
+            )
         elif command == "/roll":
             await self._ask_for_roll(argument.strip())
         elif command.startswith("/"):
@@ -92,10 +97,8 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
     async def presence_ask(self, event: dict[str, Any]) -> None:
         """Tell a newcomer who is in this process: one connection does so for all."""
         if roster.speaks(self.channel_name) and event["reply_to"] != self.channel_name:
-            try:
+            with suppress(ChannelFull):  # Then the newcomer waits for the next beat.
                 await self.channel_layer.send(event["reply_to"], roster.event())
-            except ChannelFull:
-                pass  # The newcomer gets the next beat's roster.
 
     async def _to_room(self, kind: str, text: str) -> None:
         await self.channel_layer.group_send(
@@ -119,7 +122,7 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
             await self._to_me("The dice worker has too much to do. Try again in a moment.")
 
     def _signed(self, kind: str) -> dict[str, Any]:
-        """Return a line without its text: of what kind, from whom, and which process took it."""
+        """Return a line without its text: its kind, its sender, the process that took it."""
         return {
             "type": "room.line",
             "kind": kind,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import re
+from contextlib import suppress
 from typing import Any
 
 from channels.consumer import AsyncConsumer
@@ -59,7 +60,5 @@ class DiceConsumer(AsyncConsumer):
             await self.channel_layer.group_send(names.room_group(event["room"]), line)
 
     async def _answer(self, channel: str, line: dict[str, Any]) -> None:
-        try:
+        with suppress(ChannelFull):  # Who does not read misses a hint; the queue goes on.
             await self.channel_layer.send(channel, line)
-        except ChannelFull:
-            pass  # Who does not read misses a hint; the queue must go on.

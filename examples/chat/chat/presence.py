@@ -46,6 +46,7 @@ class Roster:
 
     def __init__(self) -> None:
         self._members: dict[str, Member] = {}  # by channel name
+        self._edition = 0
         self._changed = asyncio.Event()
         self._teller: asyncio.Task[None] | None = None
 
@@ -64,10 +65,16 @@ class Roster:
         return channel == next(iter(self._members), None)
 
     def event(self) -> dict[str, Any]:
-        """Return the roster as a channel layer message."""
+        """Return the roster as a channel layer message.
+
+        Of two editions from one process, the higher is the newer: an answer to one
+        connection and a roster to everyone may overtake each other.
+        """
+        self._edition += 1
         return {
             "type": "presence.roster",
             "pid": os.getpid(),
+            "edition": self._edition,
             "members": [asdict(member) for member in self._members.values()],
             "valid_for": VALID_FOR,
         }

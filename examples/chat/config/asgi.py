@@ -18,11 +18,10 @@ from channels.routing import (  # noqa: E402
     URLRouter,
 )
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
-from django.urls import path  # noqa: E402
-
 from chat import names  # noqa: E402
 from chat.consumers import ChatConsumer  # noqa: E402
 from chat.dice import DiceConsumer  # noqa: E402
+from django.urls import path  # noqa: E402
 
 application = ProtocolTypeRouter(
     {

@@ -1,8 +1,7 @@
 """The pages of the example. Its websocket route stands in `asgi.py`."""
 
-from django.urls import path
-
 from chat import views
+from django.urls import path
 
 urlpatterns = [
     path("", views.lobby),

@@ -62,9 +62,9 @@ function showNotice(message) {
 
 const rosters = new Map();
 
-function takeRoster({ pid, members, valid_for }) {
-  if (members.length) rosters.set(pid, { members, until: performance.now() + valid_for * 1000 });
-  else rosters.delete(pid);
+function takeRoster({ pid, edition, members, valid_for }) {
+  if (edition < (rosters.get(pid)?.edition ?? 0)) return;
+  rosters.set(pid, { edition, members, until: performance.now() + valid_for * 1000 });
   showPresence();
 }
 
@@ -84,7 +84,7 @@ function showPresence() {
   }
   const names = [...rooms.keys()].sort((a, b) => (b === room) - (a === room) || a.localeCompare(b));
   find("rooms").replaceChildren(...names.map((name) => roomItem(name, rooms.get(name))));
-  const workers = [...rosters].sort(([a], [b]) => a - b);
+  const workers = [...rosters].filter(([, { members }]) => members.length).sort(([a], [b]) => a - b);
   find("workers").replaceChildren(...workers.map(workerItem));
 }
 
