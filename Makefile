@@ -70,7 +70,7 @@ dist: $(VENV)/dev ## sdist and wheel in dist/
 	$(BIN)/python -m auditwheel show dist/*.whl
 
 clean: ## remove everything that was made here, the venv too
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf .venv .venv-* build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
 	rm -rf *.egg-info asgi_shm/*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -1,0 +1,65 @@
+"""The public API as its users write it: type-checked by `make lint`, never run."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from typing_extensions import assert_type
+
+import asgi_shm
+from asgi_shm import ChannelFull, MessageTooLarge, ShmChannelLayer
+from asgi_shm.errors import ConfigError, MemoryFull, SerializationError
+
+
+def construct() -> ShmChannelLayer:
+    try:
+        return ShmChannelLayer(
+            prefix="site",
+            expiry=1.5,
+            group_expiry=None,
+            capacity=10,
+            channel_capacity={"http.*": 5, re.compile(r"specific\."): 20},
+            message_memory=1_000_000_000,
+            group_memory=100_000_000,
+            max_message_size=1_000_000,
+            mode=0o660,
+            group="www-data",
+        )
+    except ConfigError as error:
+        assert_type(error.option, str)
+        assert_type(error.value, object)
+        assert_type(error.allowed, str)
+    return ShmChannelLayer()
+
+
+async def use(layer: ShmChannelLayer) -> None:
+    channel = await layer.new_channel()
+    assert_type(channel, str)
+    await layer.new_channel(prefix="mine")
+    await layer.group_add("room", channel)
+    try:
+        await layer.send(channel, {"type": "chat.message", "text": "hello"})
+        await layer.group_send("room", {"type": "chat.message", "n": [1, 2.5, None, b"x"]})
+    except SerializationError as error:
+        assert_type(error.path, str)
+    except (MemoryFull, MessageTooLarge, ChannelFull):
+        pass
+    assert_type(await layer.receive(channel), dict[str, Any])
+    await layer.group_discard("room", channel)
+    await layer.flush()
+    await layer.close()
+
+
+def attributes(layer: ShmChannelLayer) -> None:
+    assert_type(layer.extensions, list[str])
+    assert_type(layer.expiry, float)
+    assert_type(layer.group_expiry, float | None)
+    assert_type(layer.capacity, int)
+    full: type[Exception] = layer.ChannelFull
+    large: type[Exception] = layer.MessageTooLarge
+    assert full is not large
+
+
+def clean_up() -> None:
+    asgi_shm.unlink("site")
