@@ -1,0 +1,193 @@
+/*
+ * ashm.h: the public API of the asgi_shm core.
+ *
+ * A segment in POSIX shared memory holds channels, queues, groups and messages
+ * for every process of one machine that opens it. A process opens the segment
+ * (ashm_open), claims a slot in it at its first operation, and gives the slot
+ * back with ashm_close. Any process may be killed at any instruction: the
+ * others undo its unfinished transaction and go on.
+ *
+ * Rules for callers
+ *  - Functions return 0, a positive errno, or one of the negative codes below.
+ *    Out-parameters are written only on success, except where stated.
+ *  - A handle may be used by any number of threads at once.
+ *  - After fork() the child uses the handle as a new process of its own: its
+ *    first call claims another slot. ashm_close() in the child leaves the
+ *    parent's slot alone.
+ *  - Channel and group names are bytes with a length; they need no terminator.
+ *  - Times are nanoseconds. An expiry is a duration; ASHM_NEVER means none.
+ *
+ * Caveats
+ *  - Do not truncate the shared-memory object while it is in use.
+ *  - The object must lie on a local file system with open-file-description
+ *    locks (Linux: /dev/shm).
+ */
+#ifndef ASHM_H
+#define ASHM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define ASHM_API __attribute__((visibility("default")))
+
+/* Everything between the two markers is read by cffi as well as by the C
+ * compiler; build_ffi.py drops the word ASHM_API and comments. */
+/* <cffi> */
+
+typedef struct ashm ashm;
+
+enum {
+    /* ordinary outcomes */
+    ASHM_EMPTY = -1,         /* receive: no message waits */
+    ASHM_FULL = -2,          /* send: the channel holds `capacity` messages */
+    ASHM_MESSAGES_FULL = -3, /* the messages section is used up */
+    ASHM_TABLES_FULL = -4,   /* the tables section is used up */
+    ASHM_SHM_FULL = -5,      /* the file system behind the segment is full */
+    ASHM_TOO_LARGE = -6,     /* the message exceeds max_message_size */
+    ASHM_BUFFER = -7,        /* receive: the buffer is too small; *length is written */
+    ASHM_BUSY = -8,          /* a lock was not had in time: see ashm_blame() */
+    ASHM_NO_SLOT = -9,       /* every slot belongs to a living process */
+    /* state of the segment */
+    ASHM_CORRUPT = -20,      /* an invariant does not hold */
+    ASHM_LAYOUT = -21,       /* formatted by an incompatible build */
+    ASHM_FOREIGN = -22,      /* the object is not a segment of ours */
+    ASHM_REPLACED = -23,     /* the name leads to another object, or to none */
+    /* misuse */
+    ASHM_BAD_NAME = -40,     /* a name has a wrong length or character */
+    ASHM_BAD_ARGUMENT = -41, /* an option or argument is out of range */
+    ASHM_NOT_OWNER = -42,    /* receive: the channel belongs to another process */
+    ASHM_CLOSED = -43        /* the handle was closed */
+};
+
+enum {
+    ASHM_NAME_MAX = 127,     /* bytes in a channel or group name */
+    ASHM_CLIENT_LENGTH = 16, /* bytes of what ashm_client() writes */
+    ASHM_SEMAPHORES = 16,    /* named semaphores of a segment: <name>.0 ... */
+    ASHM_SLOTS = 256,        /* processes attached at once */
+    ASHM_CAPACITY_MAX = 262144
+};
+
+#define ASHM_NEVER 0xffffffffffffffff
+
+typedef struct {
+    const char *name;         /* of the shared-memory object, "/..." */
+    uint64_t message_memory;  /* bytes; used when the segment is formatted */
+    uint64_t group_memory;    /* bytes; likewise */
+    uint64_t max_message_size; /* bytes of one message */
+    uint64_t lock_wait_ns;    /* how long an operation waits for a lock */
+    unsigned char random[32]; /* from the system's generator, fresh at each open */
+} ashm_options;
+
+/* Open the existing object `name` and its existing semaphores, and format the
+ * segment if nobody has. Claims no slot. Errors: errno of the system calls
+ * (ENOENT: no such object), ASHM_LAYOUT, ASHM_FOREIGN, ASHM_CORRUPT,
+ * ASHM_SHM_FULL, ASHM_BAD_ARGUMENT. */
+ASHM_API int ashm_open(const ashm_options *options, ashm **handle);
+
+/* Give the slot back (dropping its channels and memberships) and unmap. No
+ * other thread may use the handle any more. */
+ASHM_API void ashm_close(ashm *handle);
+
+/* Claim a slot now rather than at the first operation. */
+ASHM_API int ashm_attach(ashm *handle);
+
+/* The <client> part of this process's channel names, ASHM_CLIENT_LENGTH bytes. */
+ASHM_API int ashm_client(ashm *handle, char *client);
+
+/* Append a message to a channel. `capacity` applies to this channel. A message
+ * to a channel of a process that is gone is dropped and counted: 0. */
+ASHM_API int ashm_send(ashm *handle, const char *channel, size_t channel_length,
+                       const void *body, size_t length, uint64_t expiry,
+                       uint32_t capacity);
+
+enum {
+    ASHM_WAIT = 1 /* if there is no message, count this process as waiting */
+};
+
+typedef struct {
+    size_t length;         /* bytes of the body */
+    uint32_t more;         /* messages that remain in the channel */
+    uint32_t name_length;
+    char name[ASHM_NAME_MAX + 1]; /* the full name of the channel it was in */
+} ashm_received;
+
+/* Take the oldest message of a channel, or of all channels that begin with the
+ * name if it ends at its '!'. ASHM_BUFFER takes nothing and writes out->length.
+ *
+ * With ASHM_WAIT an empty channel is marked as awaited and the doorbell armed:
+ * when a message arrives the descriptor of ashm_bell() becomes readable, and
+ * ashm_ready() gives `cookie` (one for each awaited channel). If the doorbell
+ * was rung meanwhile the return value is ASHM_EMPTY and out->more is 1: call
+ * ashm_ready() without waiting for the descriptor. */
+ASHM_API int ashm_receive(ashm *handle, const char *channel, size_t channel_length,
+                          unsigned flags, uint64_t cookie, void *buffer, size_t size,
+                          ashm_received *out);
+
+/* Stop waiting for a channel; another process that waits for it is woken in
+ * this one's stead if a message is there. */
+ASHM_API int ashm_unwait(ashm *handle, const char *channel, size_t channel_length);
+
+/* The doorbell's descriptor, for poll(): owned by the handle, made on first use
+ * and again after fork(). Whoever finds it readable calls ashm_ready(). */
+ASHM_API int ashm_bell(ashm *handle, int *fd);
+
+/* Disarm the doorbell, settle what was broadcast to this process, and write the
+ * cookies of up to `size` awaited channels that have a message. *count == size:
+ * call again. */
+ASHM_API int ashm_ready(ashm *handle, uint64_t *cookies, size_t size, size_t *count);
+
+/* Arm the doorbell. *pending is 1 if something arrived since ashm_ready(): the
+ * bell is then not armed, call ashm_ready() again. */
+ASHM_API int ashm_arm(ashm *handle, int *pending);
+
+/* Groups. `capacity` is the channel's, for messages that reach it through the
+ * group; `expiry` is the membership's. */
+ASHM_API int ashm_group_add(ashm *handle, const char *group, size_t group_length,
+                            const char *channel, size_t channel_length,
+                            uint64_t expiry, uint32_t capacity);
+ASHM_API int ashm_group_discard(ashm *handle, const char *group, size_t group_length,
+                                const char *channel, size_t channel_length);
+ASHM_API int ashm_group_send(ashm *handle, const char *group, size_t group_length,
+                             const void *body, size_t length, uint64_t expiry);
+
+/* Drop every message and membership. Receivers that wait go on waiting. */
+ASHM_API int ashm_flush(ashm *handle);
+
+/* Maintenance, for whoever waits long: sweep what expired, reap dead processes,
+ * notice that the segment was replaced (ASHM_REPLACED). Every operation calls it
+ * as well when some time has passed. */
+ASHM_API int ashm_tick(ashm *handle);
+
+/* Sweep everything that has expired, at once. */
+ASHM_API int ashm_sweep(ashm *handle);
+
+/* Check every invariant without writing anything but lock words; waits for no
+ * operation under way, so the counts that span sections are exact. On
+ * ASHM_CORRUPT `report` says in a line what is wrong. */
+ASHM_API int ashm_verify(ashm *handle, char *report, size_t size);
+
+typedef struct {
+    uint64_t segment_size;
+    uint64_t message_memory;   /* bytes the segment was formatted with */
+    uint64_t group_memory;
+    uint64_t message_used;     /* bytes of pages in use */
+    uint64_t group_used;
+    uint64_t clock;            /* now, on the segment's clock */
+    uint32_t attached;         /* slots in use */
+    uint32_t slot;             /* this process's, or ASHM_SLOTS */
+    uint64_t channels, groups, memberships, messages; /* records; queued messages */
+    uint64_t sent, received;   /* counters since the segment was made */
+    uint64_t full, expired, gone; /* messages dropped, by reason */
+} ashm_info;
+
+ASHM_API int ashm_get_info(ashm *handle, ashm_info *info);
+
+/* Who held the lock when an operation of this handle last returned ASHM_BUSY. */
+ASHM_API void ashm_blame(ashm *handle, int *pid, const char **lock);
+
+/* For tests: run this handle on a clock that stands at `now`; 0: the real one. */
+ASHM_API void ashm_set_clock(ashm *handle, uint64_t now);
+
+/* </cffi> */
+
+#endif

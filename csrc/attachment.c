@@ -1,0 +1,287 @@
+/*
+ * attachment.c: the public API: checks the arguments, claims a slot where there is none,
+ * opens a lane, and calls down. See ashm.h.
+ */
+#include "claim.h"
+#include "doorbell.h"
+#include "maintain.h"
+#include "membership.h"
+#include "messages.h"
+#include "names.h"
+#include "slots.h"
+#include "stats.h"
+#include "verify.h"
+
+/* ---- the frame of an operation ---- */
+
+static int
+begin(ashm *a, tx *t)
+{
+    int rc;
+
+    if (ASHM_UNLIKELY(atomic_load_explicit(&a->replaced, memory_order_relaxed) != 0)) {
+        return ASHM_REPLACED;
+    }
+    if ((rc = claim_slot(a)) != 0 || (rc = tx_open(a, t)) != 0) {
+        return rc;
+    }
+    /* The lane's last operation could not get the memory lock to give it back. */
+    if (ASHM_UNLIKELY(t->lane->held != 0) && (rc = message_drop_held(t)) != 0) {
+        tx_close(t);
+    }
+    return rc;
+}
+
+static int
+end(ashm *a, tx *t, int rc)
+{
+    if (ASHM_UNLIKELY(maintain_is_due(a, t->now))) {
+        (void)maintain_tick(a, t); /* it is not this operation that failed */
+    }
+    tx_close(t);
+    return rc;
+}
+
+static bool
+is_shortage(int rc)
+{
+    return rc == ASHM_MESSAGES_FULL || rc == ASHM_TABLES_FULL || rc == ASHM_SHM_FULL;
+}
+
+/* Run `call`; if memory was short, sweep what is over and run it once more. */
+#define OPERATION(a, t, call)                                                           \
+    do {                                                                                \
+        tx t;                                                                           \
+        int rc = begin(a, &t);                                                          \
+                                                                                        \
+        if (rc != 0) {                                                                  \
+            return rc;                                                                  \
+        }                                                                               \
+        rc = (call);                                                                    \
+        if (ASHM_UNLIKELY(is_shortage(rc)) && maintain_reclaim(a, &t)) {                \
+            rc = (call);                                                                \
+        }                                                                               \
+        return end(a, &t, rc);                                                          \
+    } while (0)
+
+/* ---- opening and closing ---- */
+
+int
+ashm_open(const ashm_options *options, ashm **handle)
+{
+    return claim_open(options, handle);
+}
+
+void
+ashm_close(ashm *a)
+{
+    claim_close(a);
+}
+
+int
+ashm_attach(ashm *a)
+{
+    return claim_slot(a);
+}
+
+int
+ashm_client(ashm *a, char *client)
+{
+    int rc = claim_slot(a);
+
+    if (rc == 0) {
+        slots_client(a, a->own->slot, a->own->generation, client);
+    }
+    return rc;
+}
+
+/* ---- messages ---- */
+
+static bool
+is_too_large(const ashm *a, size_t length)
+{
+    return length > a->max_message_size ||
+           length > (uint64_t)(a->map.section[MESSAGES].count - 2) * PAGE_SIZE_SHM;
+}
+
+int
+ashm_send(ashm *a, const char *channel, size_t channel_length, const void *body, size_t length,
+          uint64_t expiry, uint32_t capacity)
+{
+    if (!names_is_channel(channel, channel_length)) {
+        return ASHM_BAD_NAME;
+    }
+    if (capacity == 0 || capacity > ASHM_CAPACITY_MAX) {
+        return ASHM_BAD_ARGUMENT;
+    }
+    if (is_too_large(a, length)) {
+        return ASHM_TOO_LARGE;
+    }
+    OPERATION(a, t,
+              exchange_send(&t, channel, channel_length, body, (uint32_t)length, expiry,
+                            capacity));
+}
+
+int
+ashm_receive(ashm *a, const char *channel, size_t channel_length, unsigned flags,
+             uint64_t cookie, void *buffer, size_t size, ashm_received *out)
+{
+    int bell, rc;
+
+    if (!names_is_channel(channel, channel_length)) {
+        return ASHM_BAD_NAME;
+    }
+    if ((flags & ASHM_WAIT) != 0 &&
+        ((rc = claim_slot(a)) != 0 || (rc = doorbell_open(a, &bell)) != 0)) {
+        return rc;
+    }
+    OPERATION(a, t,
+              exchange_receive(&t, channel, channel_length, flags, cookie, buffer, size, out));
+}
+
+int
+ashm_unwait(ashm *a, const char *channel, size_t channel_length)
+{
+    if (!names_is_channel(channel, channel_length)) {
+        return ASHM_BAD_NAME;
+    }
+    OPERATION(a, t, exchange_unwait(&t, channel, channel_length));
+}
+
+/* ---- the doorbell ---- */
+
+int
+ashm_bell(ashm *a, int *fd)
+{
+    int rc = claim_slot(a);
+
+    return rc != 0 ? rc : doorbell_open(a, fd);
+}
+
+int
+ashm_ready(ashm *a, uint64_t *cookies, size_t size, size_t *count)
+{
+    int rc = claim_slot(a);
+
+    if (rc != 0) {
+        return rc;
+    }
+    doorbell_drain(a);
+    doorbell_disarm(a);
+    OPERATION(a, t, exchange_ready(&t, cookies, size, count));
+}
+
+int
+ashm_arm(ashm *a, int *pending)
+{
+    int bell, rc;
+
+    if ((rc = claim_slot(a)) != 0 || (rc = doorbell_open(a, &bell)) != 0) {
+        return rc;
+    }
+    for (;;) {
+        uint64_t seen = doorbell_read(a);
+
+        if (exchange_may_be_ready(a)) {
+            *pending = 1;
+            return 0;
+        }
+        if (doorbell_arm(a, seen)) {
+            *pending = 0;
+            return 0;
+        }
+    }
+}
+
+/* ---- groups ---- */
+
+int
+ashm_group_add(ashm *a, const char *group, size_t group_length, const char *channel,
+               size_t channel_length, uint64_t expiry, uint32_t capacity)
+{
+    if (!names_is_group(group, group_length) || !names_is_channel(channel, channel_length)) {
+        return ASHM_BAD_NAME;
+    }
+    if (capacity == 0 || capacity > ASHM_CAPACITY_MAX) {
+        return ASHM_BAD_ARGUMENT;
+    }
+    OPERATION(a, t,
+              membership_add(&t, group, group_length, channel, channel_length, expiry,
+                             capacity));
+}
+
+int
+ashm_group_discard(ashm *a, const char *group, size_t group_length, const char *channel,
+                   size_t channel_length)
+{
+    if (!names_is_group(group, group_length) || !names_is_channel(channel, channel_length)) {
+        return ASHM_BAD_NAME;
+    }
+    OPERATION(a, t, membership_discard(&t, group, group_length, channel, channel_length));
+}
+
+int
+ashm_group_send(ashm *a, const char *group, size_t group_length, const void *body,
+                size_t length, uint64_t expiry)
+{
+    if (!names_is_group(group, group_length)) {
+        return ASHM_BAD_NAME;
+    }
+    if (is_too_large(a, length)) {
+        return ASHM_TOO_LARGE;
+    }
+    OPERATION(a, t,
+              membership_send(&t, group, group_length, body, (uint32_t)length, expiry));
+}
+
+/* ---- the whole ---- */
+
+int
+ashm_flush(ashm *a)
+{
+    OPERATION(a, t, sweep_flush(&t));
+}
+
+int
+ashm_sweep(ashm *a)
+{
+    OPERATION(a, t, sweep_all(&t));
+}
+
+int
+ashm_tick(ashm *a)
+{
+    tx t;
+    int rc = begin(a, &t);
+
+    if (rc == 0) {
+        rc = maintain_tick(a, &t);
+        tx_close(&t);
+    }
+    return rc;
+}
+
+int
+ashm_verify(ashm *a, char *report, size_t size)
+{
+    OPERATION(a, t, verify(&t, report, size));
+}
+
+int
+ashm_get_info(ashm *a, ashm_info *info)
+{
+    OPERATION(a, t, stats_collect(&t, info));
+}
+
+void
+ashm_blame(ashm *a, int *pid, const char **lock)
+{
+    *pid = (int)atomic_load_explicit(&a->blame_pid, memory_order_relaxed);
+    *lock = atomic_load_explicit(&a->blame_lock, memory_order_relaxed);
+}
+
+void
+ashm_set_clock(ashm *a, uint64_t now)
+{
+    store_relaxed64(&a->clock_fixed, now);
+}

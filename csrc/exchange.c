@@ -1,0 +1,313 @@
+/* exchange.c: see exchange.h. */
+#include "exchange.h"
+
+#include <string.h>
+
+#include "doorbell.h"
+#include "messages.h"
+#include "slots.h"
+
+/* ---- send ---- */
+
+static int
+count_full(tx *t, channel_shm *c)
+{
+    int rc;
+
+    tx_set32(t, &c->full, c->full + 1);
+    tx_set64(t, &t->mailbox->full, t->mailbox->full + 1);
+    return (rc = tx_commit(t)) != 0 ? rc : ASHM_FULL;
+}
+
+/* With the mailbox held: the lane's message goes to the channel. */
+static int
+deliver_held(tx *t, const address *to, const char *name, size_t length, uint64_t deadline,
+             uint32_t capacity)
+{
+    uint32_t channel = channel_make(t, to->hash, name, length);
+    channel_shm *c;
+    bool expired;
+    int rc;
+
+    if (channel == 0) {
+        goto short_of_memory;
+    }
+    c = channel_at(t, channel);
+    channel_set_capacity(t, c, capacity);
+    if (channel_is_full(t, c, &expired)) {
+        if (!expired) {
+            return count_full(t, c);
+        }
+        if ((rc = tx_commit(t)) != 0 || (rc = queue_expire(t, c)) != 0) {
+            return rc;
+        }
+        if (c->live >= capacity) {
+            return count_full(t, c);
+        }
+    }
+    if (!channel_deliver(t, channel, t->lane->held, deadline)) {
+        goto short_of_memory;
+    }
+    message_unhold(t, 1);
+    /* Killed before: the reaper frees the message. After: it is in the queue, and the
+     * reaper rings the bell that is owed. */
+    return tx_commit(t);
+
+short_of_memory:
+    rc = t->fault != 0 ? t->fault : t->shortage;
+    tx_rollback(t);
+    return rc;
+}
+
+static int
+drop_gone(tx *t)
+{
+    slot_shm *slot = handle_slot(t->party.a, lock_owner_slot(t->party.owner));
+
+    atomic_fetch_add_explicit(&slot->gone, 1, memory_order_relaxed); /* a counter */
+    return 0;
+}
+
+int
+exchange_send(tx *t, const char *name, size_t name_length, const void *body, uint32_t length,
+              uint64_t expiry, uint32_t capacity)
+{
+    address to = slots_address(t->party.a, name, name_length);
+    uint32_t message;
+    int rc, dropped;
+
+    if (to.mailbox == MAILBOXES) {
+        return drop_gone(t);
+    }
+    if ((rc = message_make(t, length, 1, &message)) != 0) {
+        return rc;
+    }
+    message_write(t, message, body, length);
+    if ((rc = mailbox_enter(t, to.mailbox)) == 0) {
+        if (slots_is_there(t, &to)) {
+            rc = deliver_held(t, &to, name, name_length, deadline_of(t, expiry), capacity);
+        } else {
+            rc = drop_gone(t);
+        }
+        mailbox_leave(t);
+    }
+    dropped = message_drop_held(t);
+    return rc != 0 ? rc : dropped;
+}
+
+/* ---- receive ---- */
+
+static uint32_t
+own_slot(const tx *t)
+{
+    return lock_owner_slot(t->party.owner);
+}
+
+/* Normal channels may be read by anyone, a process's own by that process. */
+static bool
+may_receive(const tx *t, const address *from)
+{
+    return from->mailbox < COMMONS || from->mailbox == COMMONS + own_slot(t);
+}
+
+/* Take the oldest message of a channel into the lane. `waited` is the channel that the
+ * receive is for: the same, or the one that stands for its prefix; 0 if it has no record. */
+static int
+take(tx *t, uint32_t channel, uint32_t waited, size_t size, ashm_received *out)
+{
+    channel_shm *c = channel_at(t, channel);
+    const entry_shm *entry;
+    uint32_t position, message;
+    int rc;
+
+    if ((rc = queue_expire(t, c)) != 0) {
+        return rc;
+    }
+    if ((entry = queue_front(t, c, &position)) == NULL) {
+        return t->fault != 0 ? tx_commit(t) : ASHM_EMPTY;
+    }
+    message = entry->message;
+    out->length = message_length(t, message);
+    if (out->length > size && t->fault == 0) {
+        return ASHM_BUFFER;
+    }
+    queue_pop(t, c, position);
+    message_hold(t, message);
+    tx_set64(t, &t->mailbox->received, t->mailbox->received + 1);
+    if (waited != 0 && waiters_leave(t, waited, own_slot(t)) && waited != channel) {
+        waiters_ring(t, channel_at(t, waited));
+    }
+    if (c->live != 0) {
+        waiters_ring(t, c);
+    }
+    out->more = c->live;
+    out->name_length = c->node.name_length;
+    memcpy(out->name, node_name(t, channel), out->name_length % sizeof out->name);
+    out->name[out->name_length % sizeof out->name] = '\0';
+    /* Killed before: the message waits for the next reader. After: it is lost with us,
+     * and its memory comes back. */
+    return tx_commit(t);
+}
+
+/* Nothing was there: count as waiting for the channel. */
+static int
+await(tx *t, const address *from, const char *name, size_t length, uint64_t cookie)
+{
+    uint32_t channel = channel_make(t, from->hash, name, length);
+
+    if (channel == 0 || !waiters_await(t, channel, own_slot(t), cookie)) {
+        int rc = t->fault != 0 ? t->fault : t->shortage;
+
+        tx_rollback(t);
+        return rc;
+    }
+    return tx_commit(t);
+}
+
+static int
+take_or_await(tx *t, const address *from, const char *name, size_t length, unsigned flags,
+              uint64_t cookie, size_t size, ashm_received *out)
+{
+    uint32_t waited = channel_find(t, from->hash, name, length);
+    uint32_t channel = waited;
+    int rc = 0;
+
+    if (name[length - 1] == '!') {
+        rc = channel_oldest(t, name, length, &channel);
+    } else if (t->fault != 0) {
+        rc = tx_commit(t);
+    }
+    if (rc == 0) {
+        rc = channel == 0 ? ASHM_EMPTY : take(t, channel, waited, size, out);
+    }
+    if (rc == ASHM_EMPTY && (flags & ASHM_WAIT) != 0) {
+        rc = await(t, from, name, length, cookie);
+        rc = rc == 0 ? ASHM_EMPTY : rc;
+    }
+    return rc;
+}
+
+int
+exchange_receive(tx *t, const char *name, size_t name_length, unsigned flags, uint64_t cookie,
+                 void *buffer, size_t size, ashm_received *out)
+{
+    ashm *a = t->party.a;
+    address from = slots_address(a, name, name_length);
+    uint64_t seen;
+    int rc;
+
+    if (!may_receive(t, &from)) {
+        return ASHM_NOT_OWNER;
+    }
+    seen = doorbell_read(a);
+    if ((rc = mailbox_enter(t, from.mailbox)) != 0) {
+        return rc;
+    }
+    rc = take_or_await(t, &from, name, name_length, flags, cookie, size, out);
+    mailbox_leave(t);
+    if (rc == 0) {
+        message_read(t, t->lane->held, buffer, (uint32_t)out->length);
+        rc = t->fault;
+        t->fault = 0;
+        (void)message_drop_held(t); /* if it fails, the lane's next user gives it back */
+    } else if (rc == ASHM_EMPTY && (flags & ASHM_WAIT) != 0) {
+        out->more = 0;
+        while (!doorbell_arm(a, seen)) {
+            seen = doorbell_read(a);
+            if (exchange_may_be_ready(a)) {
+                out->more = 1;
+                break;
+            }
+        }
+    }
+    return rc;
+}
+
+int
+exchange_unwait(tx *t, const char *name, size_t length)
+{
+    address from = slots_address(t->party.a, name, length);
+    uint32_t channel;
+    int rc;
+
+    if (!may_receive(t, &from)) {
+        return 0; /* nor does it wait there */
+    }
+    if ((rc = mailbox_enter(t, from.mailbox)) != 0) {
+        return rc;
+    }
+    channel = channel_find(t, from.hash, name, length);
+    if (channel != 0 && waiters_leave(t, channel, own_slot(t)) &&
+        channel_may_have_message(t, channel)) {
+        waiters_ring(t, channel_at(t, channel));
+    }
+    rc = tx_commit(t);
+    mailbox_leave(t);
+    return rc;
+}
+
+/* ---- ready ---- */
+
+bool
+exchange_may_be_ready(const ashm *a)
+{
+    uint32_t slot = a->own->slot;
+
+    if (mailbox_may_have_broadcasts(a, COMMONS + slot) ||
+        waiters_may_be_ready(a, COMMONS + slot, slot)) {
+        return true;
+    }
+    for (uint32_t i = 0; i < COMMONS; i++) {
+        if (waiters_may_be_ready(a, i, slot)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Stores of taking one waiter off the ready list. */
+enum { READY_ROOM = 8 };
+
+static int
+ready_in(tx *t, uint32_t mailbox, uint64_t *cookies, size_t size, size_t *count)
+{
+    uint32_t slot = own_slot(t);
+    size_t n = *count;
+    int rc = mailbox_enter(t, mailbox);
+
+    if (rc != 0) {
+        return rc;
+    }
+    while (n < size && waiters_may_be_ready(t->party.a, mailbox, slot) && t->fault == 0) {
+        n += waiters_next_ready(t, slot, &cookies[n]) ? 1 : 0;
+        if (tx_room(t) < 2 * READY_ROOM && (rc = tx_commit(t)) != 0) {
+            break;
+        }
+    }
+    if (rc == 0 && (rc = tx_commit(t)) == 0) {
+        *count = n;
+    }
+    mailbox_leave(t);
+    return rc;
+}
+
+int
+exchange_ready(tx *t, uint64_t *cookies, size_t size, size_t *count)
+{
+    const ashm *a = t->party.a;
+    uint32_t own = COMMONS + own_slot(t);
+    size_t n = 0;
+    int rc = 0;
+
+    if (mailbox_may_have_broadcasts(a, own) || waiters_may_be_ready(a, own, own - COMMONS)) {
+        rc = ready_in(t, own, cookies, size, &n);
+    }
+    for (uint32_t i = 0; i < COMMONS && n < size && rc == 0; i++) {
+        if (waiters_may_be_ready(a, i, own - COMMONS)) {
+            rc = ready_in(t, i, cookies, size, &n);
+        }
+    }
+    /* What was taken off is told even if a later mailbox was not had. */
+    *count = n;
+    return n > 0 ? 0 : rc;
+}

@@ -1,0 +1,106 @@
+/*
+ * handle.h: a process's private handle on an open segment.
+ *
+ * The handle survives fork(); what belongs to one process only lies in a page
+ * that the kernel wipes in the child (`own`): there all zero means "no slot yet".
+ */
+#ifndef ASHM_HANDLE_H
+#define ASHM_HANDLE_H
+
+#include <pthread.h>
+#include <semaphore.h>
+
+#include "clock.h"
+#include "layout.h"
+#include "process.h"
+
+/* A wiped (zero) mutex is an unlocked one on Linux. */
+typedef struct own_process {
+    pthread_mutex_t claiming;
+    pthread_mutex_t bells; /* our own, and the handle's peers */
+    atomic_u32 attached;   /* the fields below are valid */
+    uint32_t slot;
+    uint32_t generation;
+    atomic_u32 lanes; /* a bit for each lane in use */
+    int bell;         /* descriptor + 1; under `bells` */
+} own_process;
+
+/* A doorbell of another process that we have rung before. Under own->bells. */
+typedef struct peer {
+    int fd; /* + 1 */
+    uint32_t generation;
+    object_id id;
+} peer;
+
+struct ashm {
+    char *base;
+    section_map map;
+    own_process *own;
+    header_shm *header;
+    sem_t *semaphores[ASHM_SEMAPHORES];
+    uint64_t lock_wait_ns;
+    uint64_t max_message_size;
+    uint64_t hash_key[2];
+    uint32_t segment_id;
+    int64_t clock_offset;
+    atomic_u64 clock_fixed; /* for tests; 0: the real clock */
+    atomic_u64 tick_at;     /* when this process looks after the segment next */
+    atomic_u64 reclaim_at;  /* when it may sweep everything again for want of memory */
+    atomic_u32 replaced;    /* the name was seen to lead elsewhere */
+    atomic_u32 blame_pid;
+    _Atomic(const char *) blame_lock;
+
+    char *name;
+    object_id id;
+    _Atomic int fd; /* may have been closed under us: use handle_fd() */
+    void *life;
+    unsigned char random[32];
+    char *scratch; /* LANES + 1 pages, where what cannot be reached is sent: see tx.h */
+    peer peers[ASHM_SLOTS];
+};
+
+/* The segment's clock. */
+static inline uint64_t
+handle_now(const ashm *a)
+{
+    uint64_t now = load_relaxed64(&a->clock_fixed); /* set by tests between operations */
+    uint64_t seen;
+
+    if (now != 0) {
+        return now;
+    }
+    now = clock_monotonic() - (uint64_t)a->clock_offset;
+    seen = load_relaxed64(&a->header->clock); /* a bound; nothing was published with it */
+    return now > seen ? now : seen;
+}
+
+/* A descriptor of the segment: for fcntl and fallocate. Programs that close all
+ * descriptors (daemons) close ours too, so it is checked and opened again.
+ * ASHM_REPLACED if the segment has lost its name. */
+int handle_fd(ashm *a, int *fd);
+
+static inline slot_shm *
+handle_slot(const ashm *a, uint32_t slot) /* slot < ASHM_SLOTS */
+{
+    return (slot_shm *)(a->base + a->map.slots + slot * sizeof(slot_shm));
+}
+
+static inline mailbox_shm *
+handle_mailbox(const ashm *a, uint32_t index) /* index < MAILBOXES */
+{
+    if (index < COMMONS) {
+        return (mailbox_shm *)(a->base + a->map.commons + index * sizeof(mailbox_shm));
+    }
+    return &handle_slot(a, index - COMMONS)->mailbox;
+}
+
+/* Slots that were ever taken are below this. */
+static inline uint32_t
+handle_slots_high(const ashm *a)
+{
+    uint32_t high = atomic_load_explicit(&a->header->slots_high, memory_order_acquire);
+
+    return high < ASHM_SLOTS ? high : ASHM_SLOTS;
+}
+
+#endif

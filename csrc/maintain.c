@@ -1,0 +1,111 @@
+/* maintain.c: see maintain.h. */
+#include "maintain.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* Sweep a table in so many ticks. */
+enum { SWEEP_TICKS = 16, SWEEP_MIN = 256 };
+
+#define RECLAIM_INTERVAL (10 * NS_PER_MS)
+
+static bool
+has_lost_its_name(const ashm *a)
+{
+    int fd = shm_open(a->name, O_RDONLY | O_CLOEXEC, 0);
+    bool lost;
+
+    if (fd < 0) {
+        return errno == ENOENT; /* anything else says nothing about it */
+    }
+    lost = !object_is(fd, &a->id);
+    close(fd);
+    return lost;
+}
+
+static void
+advance_clock(ashm *a, uint64_t now)
+{
+    uint64_t seen = load_relaxed64(&a->header->clock);
+
+    while (seen < now && !atomic_compare_exchange_weak_explicit(
+                             &a->header->clock, &seen, now, memory_order_relaxed,
+                             memory_order_relaxed)) {
+    }
+}
+
+/* Is it ours to do the work of this interval? */
+static bool
+takes_turn(ashm *a, uint64_t now)
+{
+    uint64_t at = load_relaxed64(&a->header->maintain_at);
+
+    if (now < at && at - now <= MAINTAIN_INTERVAL) {
+        return false;
+    }
+    return cas_acquire64(&a->header->maintain_at, at, now + MAINTAIN_INTERVAL);
+}
+
+static int
+sweep_a_part(tx *t)
+{
+    uint32_t mailboxes = COMMONS + handle_slots_high(t->party.a);
+    int rc = 0;
+
+    for (uint32_t i = 0; i < mailboxes && rc == 0; i++) {
+        /* Without the lock, a hint; sweep_some() goes by what it sees under it. */
+        uint32_t buckets = *(volatile uint32_t *)&handle_mailbox(t->party.a, i)->table.buckets;
+
+        if (buckets != 0) {
+            uint32_t some = buckets / SWEEP_TICKS;
+
+            rc = sweep_some(t, i, some > SWEEP_MIN ? some : SWEEP_MIN);
+        }
+    }
+    return rc;
+}
+
+int
+maintain_tick(ashm *a, tx *t)
+{
+    uint64_t now = handle_now(a);
+    int rc;
+
+    store_relaxed64(&a->tick_at, now + MAINTAIN_INTERVAL);
+    if (has_lost_its_name(a)) {
+        atomic_store_explicit(&a->replaced, 1, memory_order_relaxed);
+        return ASHM_REPLACED;
+    }
+    if (!takes_turn(a, now)) {
+        return 0;
+    }
+    advance_clock(a, now);
+    rc = reap_dead(a);
+    if (rc == 0 || rc == ASHM_BUSY) {
+        t->now = now;
+        rc = sweep_a_part(t);
+    }
+    return rc == ASHM_BUSY ? 0 : rc; /* the next interval comes */
+}
+
+bool
+maintain_reclaim(ashm *a, tx *t)
+{
+    uint64_t at = load_relaxed64(&a->reclaim_at);
+
+    t->now = handle_now(a);
+    if (t->now < at && at - t->now <= RECLAIM_INTERVAL) {
+        return false;
+    }
+    store_relaxed64(&a->reclaim_at, t->now + RECLAIM_INTERVAL);
+    (void)reap_dead(a);
+    if (sweep_all(t) != 0) {
+        return false;
+    }
+    if (tx_memory(t)) {
+        heap_trim(t, MESSAGES, &a->header->message_heap);
+    }
+    return tx_commit(t) == 0;
+}

@@ -1,0 +1,128 @@
+/* membership.c: see membership.h. */
+#include "membership.h"
+
+#include "hash.h"
+#include "messages.h"
+#include "slots.h"
+
+static uint32_t
+group_hash(const tx *t, const char *name, size_t length)
+{
+    return (uint32_t)hash_name(t->party.a->hash_key, name, length);
+}
+
+static int
+join(tx *t, const char *group_name, size_t group_length, const address *to, const char *name,
+     size_t length, uint64_t deadline, uint32_t capacity)
+{
+    uint32_t hash = group_hash(t, group_name, group_length);
+    uint32_t group, channel = 0, member = 0;
+    int rc;
+
+    if ((group = group_make(t, hash, group_name, group_length)) != 0 &&
+        (channel = channel_make(t, to->hash, name, length)) != 0) {
+        channel_set_capacity(t, channel_at(t, channel), capacity);
+        member = group_join(t, group, channel, deadline);
+    }
+    if (member == 0) {
+        rc = t->fault != 0 ? t->fault : t->shortage;
+        tx_rollback(t);
+        return rc;
+    }
+    return tx_commit(t);
+}
+
+int
+membership_add(tx *t, const char *group, size_t group_length, const char *channel,
+               size_t channel_length, uint64_t expiry, uint32_t capacity)
+{
+    address to = slots_address(t->party.a, channel, channel_length);
+    int rc;
+
+    if (to.mailbox == MAILBOXES) {
+        return 0; /* its process is gone, and would take the membership with it */
+    }
+    if ((rc = mailbox_enter(t, to.mailbox)) != 0) {
+        return rc;
+    }
+    if (slots_is_there(t, &to)) {
+        rc = join(t, group, group_length, &to, channel, channel_length, deadline_of(t, expiry),
+                  capacity);
+    }
+    mailbox_leave(t);
+    return rc;
+}
+
+int
+membership_discard(tx *t, const char *group_name, size_t group_length, const char *name,
+                   size_t length)
+{
+    address to = slots_address(t->party.a, name, length);
+    uint32_t hash = group_hash(t, group_name, group_length);
+    uint32_t group, channel, member;
+    int rc;
+
+    if (to.mailbox == MAILBOXES) {
+        return 0;
+    }
+    if ((rc = mailbox_enter(t, to.mailbox)) != 0) {
+        return rc;
+    }
+    group = group_find(t, hash, group_name, group_length);
+    channel = channel_find(t, to.hash, name, length);
+    member = group != 0 && channel != 0 ? table_find_member(t, group, channel) : 0;
+    if (member != 0) {
+        group_leave(t, member);
+        /* Killed after this: an empty group, which the sweep removes. */
+        if ((rc = tx_commit(t)) == 0 && group_at(t, group)->count == 0) {
+            group_remove(t, group);
+        }
+    }
+    if (rc == 0) {
+        rc = tx_commit(t);
+    }
+    mailbox_leave(t);
+    return rc;
+}
+
+/* The mailboxes that may have members. */
+static uint32_t
+find_targets(const ashm *a, uint32_t hash, uint16_t targets[MAILBOXES])
+{
+    uint32_t mailboxes = COMMONS + handle_slots_high(a);
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < mailboxes; i++) {
+        if (group_may_be_in(a, i, hash)) {
+            targets[n++] = (uint16_t)i;
+        }
+    }
+    return n;
+}
+
+int
+membership_send(tx *t, const char *group, size_t group_length, const void *body,
+                uint32_t length, uint64_t expiry)
+{
+    uint32_t hash = group_hash(t, group, group_length);
+    uint64_t deadline = deadline_of(t, expiry);
+    uint16_t targets[MAILBOXES];
+    uint32_t n = find_targets(t->party.a, hash, targets);
+    uint32_t message;
+    int rc, one;
+
+    if (n == 0) {
+        return 0;
+    }
+    if ((rc = message_make(t, length, n, &message)) != 0) {
+        return rc;
+    }
+    message_write(t, message, body, length);
+    /* A mailbox that cannot be entered misses the message; the others get it. */
+    for (uint32_t i = 0; i < n; i++) {
+        one = mailbox_broadcast(t, targets[i], hash, group, group_length, deadline);
+        rc = rc != 0 ? rc : one;
+    }
+    one = message_drop_held(t);
+    return rc != 0 ? rc : one;
+}

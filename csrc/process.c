@@ -1,0 +1,149 @@
+/* process.c: see process.h. */
+#include "process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ashm.h"
+#include "clock.h"
+
+static pthread_mutex_t fork_guard = PTHREAD_MUTEX_INITIALIZER;
+
+static void
+fork_guard_lock(void)
+{
+    pthread_mutex_lock(&fork_guard);
+}
+
+static void
+fork_guard_unlock(void)
+{
+    pthread_mutex_unlock(&fork_guard);
+}
+
+__attribute__((constructor)) static void
+fork_guard_install(void)
+{
+    pthread_atfork(fork_guard_lock, fork_guard_unlock, fork_guard_unlock);
+}
+
+bool
+object_is(int fd, const object_id *id)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && st.st_dev == id->device && st.st_ino == id->inode;
+}
+
+int
+object_open(const char *name, const object_id *id, int *fd)
+{
+    int opened = shm_open(name, O_RDWR | O_CLOEXEC, 0);
+
+    if (opened < 0) {
+        return errno == ENOENT ? ASHM_REPLACED : errno;
+    }
+    if (!object_is(opened, id)) {
+        close(opened);
+        return ASHM_REPLACED;
+    }
+    *fd = opened;
+    return 0;
+}
+
+static int
+byte_set(int fd, short type, uint64_t byte)
+{
+    struct flock range = {
+        .l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
+
+    return fcntl(fd, F_OFD_SETLK, &range) == 0 ? 0 : errno;
+}
+
+int
+life_claim(const char *name, const object_id *id, uint64_t byte, void **life)
+{
+    long page = sysconf(_SC_PAGESIZE);
+    void *map = MAP_FAILED;
+    int fd, rc;
+
+    fork_guard_lock();
+    if ((rc = object_open(name, id, &fd)) != 0) {
+        goto unguard;
+    }
+    map = mmap(NULL, (size_t)page, PROT_READ, MAP_SHARED, fd, 0);
+    if (map == MAP_FAILED || madvise(map, (size_t)page, MADV_DONTFORK) != 0) {
+        rc = errno;
+        goto out;
+    }
+    rc = byte_set(fd, F_WRLCK, byte);
+    if (rc == EACCES) {
+        rc = EAGAIN;
+    }
+out:
+    close(fd);
+    if (rc == 0) {
+        *life = map;
+    } else if (map != MAP_FAILED) {
+        munmap(map, (size_t)page);
+    }
+unguard:
+    fork_guard_unlock();
+    return rc;
+}
+
+void
+life_release(void *life)
+{
+    munmap(life, (size_t)sysconf(_SC_PAGESIZE));
+}
+
+bool
+life_exists(int fd, uint64_t byte)
+{
+    struct flock range = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
+
+    return fcntl(fd, F_OFD_GETLK, &range) != 0 || range.l_type != F_UNLCK;
+}
+
+int
+kernel_lock(const char *name, const object_id *id, uint64_t byte, uint64_t wait_ns, int *fd)
+{
+    const struct timespec pause = {.tv_nsec = NS_PER_MS / 2};
+    uint64_t until = clock_monotonic() + wait_ns;
+
+    for (;;) {
+        int opened, rc;
+
+        /* Tried and not waited for: a fork must not wait for another process. */
+        fork_guard_lock();
+        if ((rc = object_open(name, id, &opened)) == 0) {
+            if ((rc = byte_set(opened, F_WRLCK, byte)) == 0) {
+                *fd = opened;
+                return 0; /* with the fork guard, until kernel_unlock() */
+            }
+            close(opened);
+        }
+        fork_guard_unlock();
+        if (rc != EAGAIN && rc != EACCES) {
+            return rc;
+        }
+        if (clock_monotonic() >= until) {
+            return ASHM_BUSY;
+        }
+        nanosleep(&pause, NULL);
+    }
+}
+
+void
+kernel_unlock(int fd, uint64_t byte)
+{
+    byte_set(fd, F_UNLCK, byte); /* and not only closed: a vforked child may share it */
+    close(fd);
+    fork_guard_unlock();
+}

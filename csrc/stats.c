@@ -1,0 +1,91 @@
+/* stats.c: see stats.h. */
+#include "stats.h"
+
+#include <string.h>
+
+static uint64_t
+section_used(tx *t, enum section section)
+{
+    const arena_shm *arena = &t->party.a->header->arenas[section];
+
+    return (uint64_t)(arena->used - 1 - arena->free_count) * PAGE_SIZE_SHM;
+}
+
+static void
+count_record(tx *t, uint32_t node, ashm_info *info)
+{
+    switch (node_at(t, node)->kind) {
+    case NODE_CHANNEL:
+        info->channels++;
+        info->messages += channel_at(t, node)->live;
+        break;
+    case NODE_GROUP:
+        info->groups++;
+        break;
+    case NODE_MEMBER:
+        info->memberships++;
+        break;
+    default:
+        break;
+    }
+}
+
+static void
+count_mailbox(tx *t, ashm_info *info)
+{
+    const mailbox_shm *mailbox = t->mailbox;
+    uint32_t left = mailbox->table.count;
+
+    for (uint32_t i = 0; i < mailbox->table.buckets && t->fault == 0; i++) {
+        for (uint32_t node = table_bucket(t, i); node != 0 && t->fault == 0;
+             node = node_at(t, node)->next) {
+            if (left-- == 0) {
+                tx_fault(t, ASHM_CORRUPT);
+            }
+            count_record(t, node, info);
+        }
+    }
+#define X(name, help) info->name += mailbox->name;
+    MAILBOX_COUNTERS(X)
+#undef X
+}
+
+int
+stats_collect(tx *t, ashm_info *info)
+{
+    const ashm *a = t->party.a;
+    uint32_t slots = handle_slots_high(a);
+    ashm_info sum = {.segment_size = a->map.size,
+                     .message_memory = a->header->message_memory,
+                     .group_memory = a->header->group_memory,
+                     .clock = t->now,
+                     .slot = a->own->slot};
+    int rc;
+
+    for (uint32_t i = 0; i < COMMONS + slots; i++) {
+        if ((rc = mailbox_enter(t, i)) != 0) {
+            return rc;
+        }
+        count_mailbox(t, &sum);
+        rc = tx_commit(t);
+        mailbox_leave(t);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    for (uint32_t i = 0; i < slots; i++) {
+        const slot_shm *slot = handle_slot(a, i);
+
+        /* Hints and counters. */
+        sum.attached += atomic_load_explicit(&slot->state, memory_order_relaxed) == SLOT_TAKEN;
+        sum.gone += load_relaxed64(&slot->gone);
+    }
+    if (tx_memory(t)) {
+        sum.message_used = section_used(t, MESSAGES);
+        sum.group_used = section_used(t, TABLES);
+    }
+    if ((rc = tx_commit(t)) == 0) {
+        *info = sum;
+    }
+    return rc;
+}

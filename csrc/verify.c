@@ -1,0 +1,653 @@
+/* verify.c: see verify.h. */
+#include "verify.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "messages.h"
+#include "slots.h"
+
+typedef struct check {
+    tx *t;
+    char *report;
+    size_t size;
+    bool failed;
+    /* What the walk has found, to compare with what the records say. */
+    uint64_t *units[SECTIONS]; /* for each page, the 64-byte units in use */
+    uint32_t *refs;            /* for each unit of the messages section */
+    uint32_t filter[FILTER_BUCKETS];
+} check;
+
+__attribute__((format(printf, 2, 3))) static void
+wrong(check *c, const char *format, ...)
+{
+    va_list arguments;
+
+    if (!c->failed && c->size > 0) {
+        va_start(arguments, format);
+        vsnprintf(c->report, c->size, format, arguments);
+        va_end(arguments);
+    }
+    c->failed = true;
+}
+
+#define EXPECT(c, condition, ...)                                                       \
+    do {                                                                                \
+        if (!(condition)) {                                                             \
+            wrong(c, __VA_ARGS__);                                                      \
+        }                                                                               \
+    } while (0)
+
+static bool
+goes_on(check *c, uint32_t *left, const char *what)
+{
+    if (c->t->fault != 0) {
+        wrong(c, "%s: a reference leads out of bounds", what);
+    } else if ((*left)-- == 0) {
+        wrong(c, "%s: a list is longer than it can be", what);
+    }
+    return !c->failed;
+}
+
+/* ---- memory in use ---- */
+
+static void
+claim_units(check *c, enum section section, uint32_t reference, uint32_t units, const char *what)
+{
+    uint32_t page = reference / UNITS_PER_PAGE;
+    uint64_t mask = units >= 64 ? UINT64_MAX
+                                : ((UINT64_C(1) << units) - 1) << reference % UNITS_PER_PAGE;
+    const char *name = section == MESSAGES ? "messages" : "tables";
+
+    if (page == 0 || page >= c->t->party.a->header->arenas[section].used) {
+        wrong(c, "%s: reference %u is outside the %s section", what, reference, name);
+        return;
+    }
+    EXPECT(c, (c->units[section][page] & mask) == 0, "%s: %s page %u is used twice", what, name,
+           page);
+    c->units[section][page] |= mask;
+}
+
+static void
+claim_block(check *c, enum section section, uint32_t reference, uint32_t size, const char *what)
+{
+    uint32_t page = reference / UNITS_PER_PAGE;
+    uint32_t class = size <= UNIT ? 0 : log2_up(size) - log2_up(UNIT);
+
+    claim_units(c, section, reference, 1u << class, what);
+    if (!c->failed) {
+        EXPECT(c, page_record(c->t, section, page)->class == class + 1,
+               "%s: block %u is not of its page's class", what, reference);
+    }
+}
+
+static void
+claim_chain(check *c, enum section section, uint32_t page, uint32_t n, const char *what)
+{
+    uint32_t last = 0;
+
+    for (uint32_t i = 0; i < n && !c->failed; i++) {
+        const page_shm *record;
+
+        claim_units(c, section, page_reference(page), UNITS_PER_PAGE, what);
+        if (c->failed) {
+            return;
+        }
+        record = page_record(c->t, section, page);
+        EXPECT(c, i > 0 || (record->class == 0 && record->free == n),
+               "%s: the first page of a chain says %llu pages, not %u", what,
+               (unsigned long long)record->free, n);
+        last = page;
+        page = record->next;
+    }
+    EXPECT(c, c->failed || page == 0, "%s: a chain has more than its %u pages", what, n);
+    (void)last;
+}
+
+/* ---- messages ---- */
+
+static void
+count_ref(check *c, uint32_t message, uint32_t n, const char *what)
+{
+    uint32_t limit = c->t->party.a->header->arenas[MESSAGES].used * UNITS_PER_PAGE;
+
+    if (message < UNITS_PER_PAGE || message >= limit) {
+        wrong(c, "%s: message %u is outside its section", what, message);
+        return;
+    }
+    if (c->refs[message] == 0) { /* the first that leads to it */
+        uint64_t bytes = (uint64_t)message_length(c->t, message) + sizeof(message_shm);
+
+        if (bytes <= BLOCK_MAX) {
+            claim_block(c, MESSAGES, message, (uint32_t)bytes, what);
+        } else {
+            claim_chain(c, MESSAGES, message / UNITS_PER_PAGE,
+                        (uint32_t)((bytes + PAGE_SIZE_SHM - 1) / PAGE_SIZE_SHM), what);
+        }
+    }
+    c->refs[message] += n;
+}
+
+static void
+check_refs(check *c)
+{
+    uint32_t limit = c->t->party.a->header->arenas[MESSAGES].used * UNITS_PER_PAGE;
+
+    for (uint32_t m = 0; m < limit && !c->failed; m++) {
+        if (c->refs[m] != 0) {
+            const message_shm *message = section_at(c->t, MESSAGES, m, sizeof *message);
+
+            EXPECT(c, message->refs == c->refs[m], "message %u: counts %u references, has %u", m,
+                   message->refs, c->refs[m]);
+        }
+    }
+}
+
+/* ---- the records of a mailbox ---- */
+
+static void
+check_ring(check *c, channel_shm *channel)
+{
+    unsigned log2 = channel->node.log2;
+
+    if (log2 == 0) {
+        EXPECT(c, channel->ring == 0, "channel: a ring besides the entries in the record");
+    } else if (log2 < 8) {
+        claim_block(c, TABLES, channel->ring, (uint32_t)sizeof(entry_shm) << log2, "ring");
+    } else {
+        claim_chain(c, TABLES, channel->ring / UNITS_PER_PAGE,
+                    log2 == 8 ? 1 : (1u << (log2 - 8)) + 1, "ring");
+    }
+}
+
+static void
+check_entries(check *c, channel_shm *channel)
+{
+    uint32_t span = channel->tail - channel->head;
+    uint32_t live = 0, before = 0;
+
+    EXPECT(c, channel->node.log2 <= 18 && span <= 1u << (channel->node.log2 | !channel->node.log2),
+           "channel: %u entries in a ring of 2^%u", span, channel->node.log2);
+    for (uint32_t i = channel->head; i != channel->tail && !c->failed; i++) {
+        const entry_shm *entry = queue_entry(c->t, channel, i);
+
+        if (entry->message == 0) {
+            continue;
+        }
+        EXPECT(c, live == 0 || (int32_t)(entry->sequence - before) > 0,
+               "channel: entries are out of order");
+        EXPECT(c, channel->earliest <= (uint32_t)(entry->deadline >> DEADLINE_SHIFT),
+               "channel: an entry expires before the earliest");
+        before = entry->sequence;
+        live++;
+        count_ref(c, entry->message, 1, "queue entry");
+    }
+    EXPECT(c, live == channel->live, "channel: counts %u messages, has %u", channel->live, live);
+}
+
+static void
+check_waiting(check *c, uint32_t reference, channel_shm *channel)
+{
+    uint32_t left = ASHM_SLOTS + 1;
+    uint32_t last = 0;
+
+    for (uint32_t w = channel->waiting_head; w != 0 && goes_on(c, &left, "waiting list");
+         w = waiter_at(c->t, w)->next) {
+        const waiter_shm *waiter = waiter_at(c->t, w);
+
+        EXPECT(c, waiter->node.kind == NODE_WAITER && waiter->channel == reference,
+               "channel: its waiting list has what is no waiter of it");
+        EXPECT(c, waiter->state == WAITER_AWAITED, "channel: a waiter on the list is not waiting");
+        last = w;
+    }
+    EXPECT(c, c->failed || last == channel->waiting_tail,
+           "channel: the waiting list's tail is not its last");
+}
+
+/* A channel with messages and somebody who waits has told somebody. */
+static void
+check_told(check *c, uint32_t reference, channel_shm *channel)
+{
+    uint32_t waiters = 0, rung = 0;
+
+    for (uint32_t slot = 0; slot < handle_slots_high(c->t->party.a) && channel->waiters != 0;
+         slot++) {
+        uint32_t w = table_find_waiter(c->t, reference, slot);
+
+        if (w != 0) {
+            waiters++;
+            rung += waiter_at(c->t, w)->state == WAITER_RUNG;
+        }
+    }
+    EXPECT(c, waiters == channel->waiters, "channel: counts %u waiters, has %u", channel->waiters,
+           waiters);
+    EXPECT(c, channel->live == 0 || channel->waiting_head == 0 || rung > 0,
+           "channel: it has messages, and nobody who waits was told");
+}
+
+static void
+check_channel(check *c, uint32_t reference)
+{
+    channel_shm *channel = channel_at(c->t, reference);
+    uint32_t left = c->t->mailbox->table.count + 1;
+    uint32_t before = 0;
+
+    claim_block(c, TABLES, reference,
+                (uint32_t)offsetof(channel_shm, name) + channel->node.name_length, "channel");
+    EXPECT(c, channel_find(c->t, channel->node.hash, node_name(c->t, reference),
+                           channel->node.name_length) == reference,
+           "channel: its name finds another record");
+    check_ring(c, channel);
+    check_entries(c, channel);
+    check_waiting(c, reference, channel);
+    check_told(c, reference, channel);
+    for (uint32_t m = channel->members; m != 0 && goes_on(c, &left, "channel's memberships");
+         m = member_at(c->t, m)->channel_next) {
+        const member_shm *member = member_at(c->t, m);
+
+        EXPECT(c, member->node.kind == NODE_MEMBER && member->channel == reference &&
+                      member->channel_prev == before,
+               "channel: its list of memberships is broken");
+        before = m;
+    }
+}
+
+static void
+check_group(check *c, uint32_t reference)
+{
+    group_shm *group = group_at(c->t, reference);
+    uint32_t left = c->t->mailbox->table.count + 1;
+    uint32_t before = 0, count = 0;
+
+    claim_block(c, TABLES, reference,
+                (uint32_t)offsetof(group_shm, name) + group->node.name_length, "group");
+    EXPECT(c, group_find(c->t, group->node.hash, node_name(c->t, reference),
+                         group->node.name_length) == reference,
+           "group: its name finds another record");
+    c->filter[group->node.hash % FILTER_BUCKETS]++;
+    for (uint32_t m = group->head; m != 0 && goes_on(c, &left, "group's memberships");
+         m = member_at(c->t, m)->group_next) {
+        const member_shm *member = member_at(c->t, m);
+
+        EXPECT(c, member->node.kind == NODE_MEMBER && member->group == reference &&
+                      member->group_prev == before,
+               "group: its list of memberships is broken");
+        before = m;
+        count++;
+    }
+    EXPECT(c, c->failed || (count == group->count && before == group->tail),
+           "group: counts %u memberships, has %u", group->count, count);
+}
+
+static void
+check_member(check *c, uint32_t reference)
+{
+    const member_shm *member = member_at(c->t, reference);
+
+    claim_block(c, TABLES, reference, sizeof *member, "membership");
+    EXPECT(c, node_at(c->t, member->group)->kind == NODE_GROUP &&
+                  node_at(c->t, member->channel)->kind == NODE_CHANNEL,
+           "membership: of what is no group, or no channel");
+    EXPECT(c, table_find_member(c->t, member->group, member->channel) == reference,
+           "membership: there are two of the same");
+}
+
+static void
+check_waiter(check *c, uint32_t reference)
+{
+    const waiter_shm *waiter = waiter_at(c->t, reference);
+
+    claim_block(c, TABLES, reference, sizeof *waiter, "waiter");
+    EXPECT(c, node_at(c->t, waiter->channel)->kind == NODE_CHANNEL && waiter->slot < ASHM_SLOTS &&
+                  waiter->state <= WAITER_RUNG && waiter->queued <= 1,
+           "waiter: it makes no sense");
+    EXPECT(c, waiter->state != WAITER_RUNG || waiter->slot >= ASHM_SLOTS ||
+                  atomic_load_explicit(&handle_slot(c->t->party.a, waiter->slot)->state,
+                                       memory_order_relaxed) != SLOT_FREE,
+           "waiter: a free slot was told of a message");
+}
+
+static void
+check_node(check *c, uint32_t reference)
+{
+    switch (node_at(c->t, reference)->kind) {
+    case NODE_CHANNEL:
+        check_channel(c, reference);
+        break;
+    case NODE_GROUP:
+        check_group(c, reference);
+        break;
+    case NODE_MEMBER:
+        check_member(c, reference);
+        break;
+    case NODE_WAITER:
+        check_waiter(c, reference);
+        break;
+    default:
+        wrong(c, "table: a record of no kind");
+    }
+}
+
+/* ---- a mailbox ---- */
+
+static void
+check_table(check *c)
+{
+    const table_shm *table = &c->t->mailbox->table;
+    uint32_t left = table->count + 1;
+    uint32_t pages = (table->buckets + TABLE_BUCKETS_PER_PAGE - 1) / TABLE_BUCKETS_PER_PAGE;
+    uint32_t count = 0;
+    const uint32_t *directory;
+
+    if (table->buckets == 0) {
+        EXPECT(c, table->count == 0 && table->directory == 0, "table: records without buckets");
+        return;
+    }
+    claim_chain(c, TABLES, table->directory, 1, "directory");
+    directory = record_at(c->t, page_reference(table->directory), PAGE_SIZE_SHM);
+    for (uint32_t i = 0; i < pages && i < PAGE_SIZE_SHM / 4 && !c->failed; i++) {
+        claim_chain(c, TABLES, directory[i], 1, "buckets");
+    }
+    for (uint32_t i = 0; i < table->buckets && !c->failed; i++) {
+        for (uint32_t node = table_bucket(c->t, i); node != 0 && goes_on(c, &left, "bucket");
+             node = node_at(c->t, node)->next) {
+            check_node(c, node);
+            count++;
+        }
+    }
+    EXPECT(c, c->failed || count == table->count, "table: counts %u records, has %u",
+           table->count, count);
+}
+
+static void
+check_broadcasts(check *c)
+{
+    const mailbox_shm *mailbox = c->t->mailbox;
+    uint32_t head = atomic_load_explicit(&mailbox->broadcast_head, memory_order_relaxed);
+    uint32_t tail = atomic_load_explicit(&mailbox->broadcast_tail, memory_order_relaxed);
+
+    EXPECT(c, tail - head <= BROADCASTS, "mailbox: %u broadcasts in a ring", tail - head);
+    for (uint32_t i = head; i != tail && !c->failed; i++) {
+        const broadcast_shm *broadcast = &mailbox->ring[i % BROADCASTS];
+
+        EXPECT(c, node_at(c->t, broadcast->group)->kind == NODE_GROUP,
+               "broadcast: to what is no group");
+        count_ref(c, broadcast->message, 1, "broadcast");
+    }
+}
+
+/* All waiters of the slot are on its list, and those that are queued on its ready list. */
+static void
+check_waitlist(check *c, const waitlist_shm *list, uint32_t slot)
+{
+    uint32_t left = c->t->mailbox->table.count + 1;
+    uint32_t before = 0, queued = 0, ready = 0, last = 0;
+
+    for (uint32_t w = list->waiters; w != 0 && goes_on(c, &left, "slot's waiters");
+         w = waiter_at(c->t, w)->slot_next) {
+        const waiter_shm *waiter = waiter_at(c->t, w);
+
+        EXPECT(c, waiter->node.kind == NODE_WAITER && waiter->slot == slot &&
+                      waiter->slot_prev == before,
+               "slot: its list of waiters is broken");
+        queued += waiter->queued;
+        before = w;
+    }
+    left = queued + 1;
+    for (uint32_t w = atomic_load_explicit(&list->ready_head, memory_order_relaxed);
+         w != 0 && goes_on(c, &left, "ready list"); w = waiter_at(c->t, w)->ready_next) {
+        EXPECT(c, waiter_at(c->t, w)->queued == 1, "slot: what is ready is not marked so");
+        last = w;
+        ready++;
+    }
+    EXPECT(c, c->failed || (ready == queued && last == list->ready_tail),
+           "slot: %u waiters are marked ready, %u are on the list", queued, ready);
+}
+
+static void
+check_mailbox(check *c, uint32_t index)
+{
+    ashm *a = c->t->party.a;
+    uint32_t slots = handle_slots_high(a);
+
+    c->t->mailbox = handle_mailbox(a, index);
+    c->t->mailbox_index = index;
+    memset(c->filter, 0, sizeof c->filter);
+    check_table(c);
+    check_broadcasts(c);
+    for (uint32_t i = 0; i < FILTER_BUCKETS && !c->failed; i++) {
+        EXPECT(c, c->filter[i] == atomic_load_explicit(&c->t->mailbox->filter[i],
+                                                       memory_order_relaxed),
+               "mailbox: its filter miscounts the groups");
+    }
+    if (index >= COMMONS) {
+        check_waitlist(c, &c->t->mailbox->own, index - COMMONS);
+        return;
+    }
+    for (uint32_t slot = 0; slot < slots && !c->failed; slot++) {
+        const waitlist_shm *lists = (const waitlist_shm *)(a->base + a->map.waitlists);
+
+        check_waitlist(c, &lists[index * ASHM_SLOTS + slot], slot);
+    }
+}
+
+/* ---- slots and pages ---- */
+
+static void
+check_slot(check *c, uint32_t index)
+{
+    slot_shm *slot = handle_slot(c->t->party.a, index);
+    bool is_free = atomic_load_explicit(&slot->state, memory_order_acquire) == SLOT_FREE;
+
+    for (uint32_t i = 0; i < LANES && !c->failed; i++) {
+        const lane_shm *lane = &slot->lanes[i];
+
+        EXPECT(c, lane->count == 0, "slot %u: an unfinished transaction", index);
+        EXPECT(c, (lane->held == 0) == (lane->held_refs == 0), "slot %u: lane %u miscounts", index,
+               i);
+        if (lane->held != 0) {
+            count_ref(c, lane->held, lane->held_refs, "lane");
+        }
+        EXPECT(c, !is_free || lane->held == 0, "slot %u: free, and holds a message", index);
+    }
+    EXPECT(c, !is_free || slot->mailbox.table.count == 0, "slot %u: free, and has records", index);
+}
+
+static void
+check_split_page(check *c, enum section section, uint32_t page, const page_shm *record)
+{
+    uint32_t units = 1u << (record->class - 1);
+    uint64_t in_use = 0;
+
+    for (uint32_t unit = 0; unit < UNITS_PER_PAGE; unit += units) {
+        if ((record->free >> (unit / units) & 1) == 0) {
+            in_use |= (units == 64 ? UINT64_MAX : (UINT64_C(1) << units) - 1) << unit;
+        }
+    }
+    EXPECT(c, in_use == c->units[section][page],
+           "%s page %u: blocks in use are %llx, and %llx belong to something",
+           section == MESSAGES ? "messages" : "tables", page, (unsigned long long)in_use,
+           (unsigned long long)c->units[section][page]);
+}
+
+/* Marks for pages on the free list and on a class's list. */
+static uint32_t
+walk_free_list(check *c, enum section section, unsigned char *seen)
+{
+    const arena_shm *arena = &c->t->party.a->header->arenas[section];
+    uint32_t left = arena->used + 1;
+    uint32_t n = 0;
+
+    for (uint32_t page = arena->free_head; page != 0 && goes_on(c, &left, "free pages");
+         page = page_record(c->t, section, page)->next) {
+        if (page >= arena->used || seen[page] != 0) {
+            wrong(c, "free pages: page %u is not to be there", page);
+            return n;
+        }
+        seen[page] = 1;
+        n++;
+    }
+    return n;
+}
+
+static void
+walk_heap(check *c, enum section section, const heap_shm *heap, unsigned char *seen)
+{
+    const arena_shm *arena = &c->t->party.a->header->arenas[section];
+
+    for (uint32_t class = 0; class < BLOCK_CLASSES; class ++) {
+        uint32_t left = arena->used + 1;
+        uint32_t before = 0;
+
+        for (uint32_t page = heap->partial[class]; page != 0 && goes_on(c, &left, "heap");
+             page = page_record(c->t, section, page)->next) {
+            const page_shm *record = page_record(c->t, section, page);
+
+            if (page >= arena->used || seen[page] != 0 || record->class != class + 1 ||
+                record->prev != before || record->free == 0) {
+                wrong(c, "heap: page %u is not to be on the list of class %u", page, class);
+                return;
+            }
+            seen[page] = 2;
+            before = page;
+        }
+    }
+}
+
+static void
+check_pages(check *c, enum section section, unsigned char *seen)
+{
+    ashm *a = c->t->party.a;
+    const arena_shm *arena = &a->header->arenas[section];
+    uint32_t free_pages = walk_free_list(c, section, seen);
+
+    EXPECT(c, c->failed || free_pages == arena->free_count, "free pages: counts %u, has %u",
+           arena->free_count, free_pages);
+    if (section == MESSAGES) {
+        walk_heap(c, section, &a->header->message_heap, seen);
+    } else {
+        for (uint32_t i = 0; i < COMMONS + handle_slots_high(a); i++) {
+            walk_heap(c, section, &handle_mailbox(a, i)->heap, seen);
+        }
+    }
+    for (uint32_t page = 1; page < arena->used && !c->failed; page++) {
+        const page_shm *record = page_record(c->t, section, page);
+        uint64_t units = c->units[section][page];
+        const char *name = section == MESSAGES ? "messages" : "tables";
+
+        if (seen[page] == 1) {
+            EXPECT(c, units == 0, "%s page %u: free, and used", name, page);
+        } else if (units == UINT64_MAX && record->class == 0) {
+            continue; /* in a chain */
+        } else if (record->class == 0 || record->class > BLOCK_CLASSES) {
+            /* Inside a chain only the first page's class is kept. */
+            EXPECT(c, units == UINT64_MAX, "%s page %u: lost", name, page);
+        } else if (units != UINT64_MAX || record->free == 0) {
+            check_split_page(c, section, page, record);
+            EXPECT(c, (record->free != 0) == (seen[page] == 2),
+                   "%s page %u: split, and not on its list", name, page);
+        }
+    }
+}
+
+/* ---- the whole ---- */
+
+static int
+make_room(check *c)
+{
+    const ashm *a = c->t->party.a;
+
+    for (int i = 0; i < SECTIONS; i++) {
+        c->units[i] = calloc(a->header->arenas[i].used + 1, sizeof(uint64_t));
+        if (c->units[i] == NULL) {
+            return ENOMEM;
+        }
+    }
+    c->refs = calloc(((size_t)a->header->arenas[MESSAGES].used + 1) * UNITS_PER_PAGE,
+                     sizeof(uint32_t));
+    return c->refs != NULL ? 0 : ENOMEM;
+}
+
+static int
+check_everything(check *c)
+{
+    ashm *a = c->t->party.a;
+    uint32_t slots = handle_slots_high(a);
+    unsigned char *seen;
+    int rc;
+
+    for (int i = 0; i < SECTIONS; i++) {
+        const arena_shm *arena = &a->header->arenas[i];
+
+        if (arena->used == 0 || arena->used > a->map.section[i].count ||
+            (arena->used > 1 && arena->used > section_ready(a, (enum section)i))) {
+            wrong(c, "section %d: %u pages used", i, arena->used);
+            return 0;
+        }
+    }
+    if ((rc = make_room(c)) != 0) {
+        return rc;
+    }
+    for (uint32_t i = 0; i < COMMONS + slots && !c->failed; i++) {
+        check_mailbox(c, i);
+    }
+    for (uint32_t i = 0; i < slots && !c->failed; i++) {
+        check_slot(c, i);
+    }
+    if (!c->failed) {
+        check_refs(c);
+    }
+    for (int i = 0; i < SECTIONS && !c->failed; i++) {
+        if ((seen = calloc(a->header->arenas[i].used, 1)) == NULL) {
+            return ENOMEM;
+        }
+        check_pages(c, (enum section)i, seen);
+        free(seen);
+    }
+    if (c->t->fault != 0) {
+        wrong(c, "a reference leads out of bounds");
+    }
+    return 0;
+}
+
+/* The one place that holds more than one mailbox: in the order of their indices. */
+static int
+lock_all(tx *t, uint32_t mailboxes, uint32_t *locked)
+{
+    int rc = 0;
+
+    for (*locked = 0; *locked < mailboxes; ++*locked) {
+        rc = lock_acquire(&t->party, &handle_mailbox(t->party.a, *locked)->lock, LOCK_MAILBOX);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    if (!tx_memory(t)) {
+        rc = t->fault;
+        t->fault = 0;
+    }
+    return rc;
+}
+
+int
+verify(tx *t, char *report, size_t size)
+{
+    check c = {.t = t, .report = report, .size = size};
+    uint32_t locked;
+    int rc = lock_all(t, COMMONS + handle_slots_high(t->party.a), &locked);
+
+    if (rc == 0) {
+        rc = check_everything(&c);
+    }
+    free(c.units[MESSAGES]);
+    free(c.units[TABLES]);
+    free(c.refs);
+    t->mailbox = NULL;
+    tx_rollback(t); /* nothing was written: this lets the memory lock go */
+    while (locked-- > 0) {
+        lock_release(t->party.a, &handle_mailbox(t->party.a, locked)->lock);
+    }
+    return rc != 0 ? rc : c.failed ? ASHM_CORRUPT : 0;
+}
