@@ -18,12 +18,12 @@ PACKAGE = ROOT / "asgi_shm"
 
 # Lowest first. In a layer, a module may use those that stand before it.
 C_LAYERS = [
-    ["ashm", "base", "atomic", "hash", "clock", "body"],
+    ["ashm", "base", "atomic", "hash", "clock", "names", "body"],
     ["layout", "process", "handle"],
     ["recover", "lock", "tx", "doorbell"],
     ["pages", "messages", "table", "queue", "slots", "waiters"],
     ["channels", "groups", "mailbox", "exchange", "membership", "stats"],
-    ["maintain", "verify"],
+    ["sweep", "reap", "maintain", "verify", "claim"],
     ["attachment"],
 ]
 
