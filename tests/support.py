@@ -97,8 +97,8 @@ async def fill(layer: Layer, channel: str, message: Message | None = None) -> in
 class Clock:
     """A clock that stands still until it is told, for every layer that follows it."""
 
-    # Later than any clock of the machine, since a segment's clock never goes back.
-    START_NS = 4 * 10**18
+    # Years ahead of the machine, since a segment's clock never goes back.
+    START_NS = 10**17
 
     def __init__(self) -> None:
         self._now_ns = self.START_NS
@@ -108,6 +108,9 @@ class Clock:
         """Run a layer of ours on this clock."""
         self._attachments.append(layer._attachment)
         layer._attachment.set_clock(self._now_ns)
+
+    def forget(self, layer: Any) -> None:
+        self._attachments.remove(layer._attachment)
 
     def time(self) -> float:
         """The seconds that have gone by, as time.time() gives them."""

@@ -1,0 +1,1 @@
+"""The layer where people run it: consumers, test tools, workers and servers."""

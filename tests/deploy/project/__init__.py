@@ -1,0 +1,1 @@
+"""The smallest Django project with websockets, a group and a worker."""

@@ -1,0 +1,1 @@
+"""What users rely on across real processes: spawned, forked and killed ones."""

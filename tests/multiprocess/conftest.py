@@ -1,0 +1,60 @@
+"""Peers for the tests, and the check that a scenario left the segment sound."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from asgi_shm import ShmChannelLayer, unlink
+from tests.multiprocess.peer import Peer
+from tests.support import fresh_prefix, leftovers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture
+def prefix() -> Iterator[str]:
+    """A prefix of the test's own; what is left in its segment is verified at the end."""
+    name = fresh_prefix()
+    yield name
+    last = ShmChannelLayer(prefix=name)
+    last._attachment.verify()
+    asyncio.run(last.close())
+    unlink(name)
+    assert leftovers(name) == []
+
+
+@pytest.fixture
+def make_layer(prefix: str) -> Iterator[Callable[..., Any]]:
+    """Makes layers of the test's own process."""
+    layers: list[Any] = []
+
+    def make(**options: Any) -> Any:
+        layers.append(ShmChannelLayer(**{"prefix": prefix, **options}))
+        return layers[-1]
+
+    yield make
+    for layer in layers:
+        asyncio.run(layer.close())
+
+
+@pytest.fixture
+def layer(make_layer: Callable[..., Any]) -> Any:
+    return make_layer()
+
+
+@pytest.fixture
+def make_peer(prefix: str) -> Iterator[Callable[..., Peer]]:
+    """Starts processes that have a layer of the same prefix."""
+    peers: list[Peer] = []
+
+    def make(**options: Any) -> Peer:
+        peers.append(Peer(prefix, **options))
+        return peers[-1]
+
+    yield make
+    for peer in peers:
+        peer.close()

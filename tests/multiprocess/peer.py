@@ -1,0 +1,126 @@
+"""Another process, with a layer of its own, that does what the test asks it to.
+
+An order is a coroutine function of this package and its arguments. The peer runs
+it in a new event loop, as ``work(layer, say, *arguments)``; ``say`` sends the test
+a word while the work goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from asgi_shm import ShmChannelLayer
+from tests.support import TIMEOUT
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+Say = Callable[[Any], None]
+Work = Callable[..., Coroutine[Any, Any, Any]]
+
+CONTEXT = multiprocessing.get_context("spawn")
+
+
+class Peer:
+    """The test's end of the other process."""
+
+    def __init__(self, prefix: str, *, user: int | None = None, **options: Any) -> None:
+        self._connection, theirs = CONTEXT.Pipe()
+        self._process = CONTEXT.Process(
+            target=_serve, args=(theirs, user, {"prefix": prefix, **options}), daemon=True
+        )
+        self._process.start()
+        theirs.close()
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    def begin(self, work: Work, *arguments: Any) -> None:
+        """Give an order and do not wait for its end."""
+        self._connection.send((work, arguments))
+
+    def hear(self) -> Any:
+        """The next word of the work under way, or its result; raises what it raised."""
+        assert self._connection.poll(TIMEOUT), "the peer says nothing"
+        word = self._connection.recv()
+        if isinstance(word, BaseException):
+            raise word
+        return word
+
+    def speaks(self) -> bool:
+        """Whether hear() would return at once."""
+        return self._connection.poll()
+
+    def heard(self) -> list[Any]:
+        """Every word that the peer has said and the test has not heard."""
+        words = []
+        try:
+            while self._connection.poll():
+                words.append(self._connection.recv())
+        except (EOFError, ConnectionResetError):
+            pass  # it is gone, and this was the last
+        return words
+
+    def run(self, work: Work, *arguments: Any) -> Any:
+        """Give an order and wait for its result."""
+        self.begin(work, *arguments)
+        return self.hear()
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        """Await a coroutine of the layer in the peer."""
+        return self.run(call, method, *arguments)
+
+    def begin_receive(self, channel: str) -> None:
+        """Start a receive and return when it waits; hear() gives its message."""
+        self.begin(wait_and_receive, channel)
+        assert self.hear() == "waiting"
+
+    def stop(self) -> None:
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.join(TIMEOUT)
+
+    def close(self) -> None:
+        """Let the process end as a program does that has reached its last line."""
+        if self._process.exitcode is None:
+            self._connection.send(None)
+            self._process.join(TIMEOUT)
+            assert self._process.exitcode == 0
+
+
+def _serve(connection: Connection, user: int | None, options: dict[str, Any]) -> None:
+    if user is not None:
+        os.setgroups([])
+        os.setgid(user)
+        os.setuid(user)
+    layer = None
+    while (order := connection.recv()) is not None:
+        work, arguments = order
+        try:
+            layer = layer or ShmChannelLayer(**options)
+            connection.send(asyncio.run(work(layer, connection.send, *arguments)))
+        except Exception as error:
+            connection.send(error)
+
+
+async def call(layer: Any, say: Say, method: str, *arguments: Any) -> Any:
+    return await getattr(layer, method)(*arguments)
+
+
+async def wait_and_receive(layer: Any, say: Say, channel: str) -> Any:
+    receiver = asyncio.ensure_future(layer.receive(channel))
+    await asyncio.sleep(0)
+    say("there already" if receiver.done() else "waiting")
+    return await receiver

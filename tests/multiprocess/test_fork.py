@@ -1,0 +1,269 @@
+"""A layer used before os.fork(): a new process in the child, as before in the parent."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import threading
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from asgi_shm import errors
+from tests.support import TIMEOUT, receive_nowait, run_alone, soon
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Fork:
+    """A forked child that runs a function and ends with its success."""
+
+    def __init__(self, function: Callable[[], object]) -> None:
+        self.pid = os.fork()
+        if self.pid == 0:
+            code = 1
+            try:
+                function()
+                code = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(code)
+
+    def join(self) -> None:
+        _, status = os.waitpid(self.pid, 0)
+        assert os.waitstatus_to_exitcode(status) == 0
+
+
+def in_child(function: Callable[[], object]) -> None:
+    Fork(function).join()
+
+
+def client(layer: Any) -> str:
+    """The part of a new channel's name that says whose it is."""
+    return run_alone(layer.new_channel()).partition("!")[0]
+
+
+def test_the_child_is_a_process_of_its_own(layer):
+    before = client(layer)
+
+    def child() -> None:
+        assert client(layer) != before
+        assert layer._attachment.info().attached == 2
+
+    in_child(child)
+    assert client(layer) == before
+
+
+def test_the_child_may_not_receive_what_is_its_parents(layer):
+    channel = run_alone(layer.new_channel())
+    run_alone(layer.send(channel, {"to": "parent"}))
+
+    def child() -> None:
+        with pytest.raises(errors.NotOwner):
+            run_alone(layer.receive(channel))
+
+    in_child(child)
+    assert run_alone(layer.receive(channel)) == {"to": "parent"}
+
+
+def test_parent_and_child_talk_both_ways(layer):
+    parents = run_alone(layer.new_channel())
+
+    async def child() -> None:
+        own = await layer.new_channel()
+        await layer.group_add("group", own)
+        await layer.send(parents, {"reply": own})
+        for number in range(100):
+            assert await soon(layer.receive(own)) == {"number": number}
+            await layer.send(parents, {"number": number})
+
+    async def parent() -> None:
+        reply = (await soon(layer.receive(parents)))["reply"]
+        for number in range(100):
+            if number % 2:
+                await layer.send(reply, {"number": number})
+            else:
+                await layer.group_send("group", {"number": number})
+            assert await soon(layer.receive(parents)) == {"number": number}
+
+    forked = Fork(lambda: asyncio.run(child()))
+    asyncio.run(parent())
+    forked.join()
+
+
+@pytest.mark.parametrize("closing", [True, False], ids=["close", "exit"])
+def test_the_end_of_the_child_leaves_the_parents_channels_and_groups(layer, closing):
+    channel = run_alone(layer.new_channel())
+    run_alone(layer.group_add("group", channel))
+    run_alone(layer.send(channel, {"number": 1}))
+
+    def child() -> None:
+        run_alone(layer.group_add("group", run_alone(layer.new_channel())))
+        if closing:
+            asyncio.run(layer.close())
+
+    in_child(child)
+    run_alone(layer.group_send("group", {"number": 2}))
+
+    assert run_alone(layer.receive(channel)) == {"number": 1}
+    assert run_alone(layer.receive(channel)) == {"number": 2}
+
+
+def test_a_close_in_the_child_before_any_use_leaves_the_parent_alone(layer):
+    channel = run_alone(layer.new_channel())
+    in_child(lambda: asyncio.run(layer.close()))
+    run_alone(layer.send(channel, {"type": "test"}))
+
+    assert run_alone(layer.receive(channel)) == {"type": "test"}
+
+
+def test_the_child_goes_on_after_the_parent(layer, make_peer):
+    run_alone(layer.new_channel())
+    peer = make_peer()
+    orphan = peer.run(fork_and_go)
+    peer.close()
+    run_alone(layer.send(orphan, {"number": 1}))
+
+    async def answer() -> Any:
+        return await soon(layer.receive("answer"))
+
+    assert asyncio.run(answer()) == {"number": 1}
+
+
+async def fork_and_go(layer: Any, say: Any) -> str:
+    """Leave a child behind that answers one message; the name of its channel."""
+    await layer.new_channel()
+    reading, writing = os.pipe()
+    if os.fork() == 0:
+        try:
+            thread = threading.Thread(target=asyncio.run, args=(orphan(layer, writing),))
+            thread.start()
+            thread.join()
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        return pipe.read()
+
+
+async def orphan(layer: Any, writing: int) -> None:
+    channel = await layer.new_channel()
+    os.write(writing, channel.encode())
+    os.close(writing)
+    await layer.send("answer", await soon(layer.receive(channel)))
+
+
+def test_a_layer_that_was_never_used_before_the_fork(make_layer):
+    layer = make_layer()
+    names: list[str] = []
+    reading, writing = os.pipe()
+    for _ in range(3):
+        in_child(lambda: os.write(writing, client(layer).encode() + b"\n"))
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        names = pipe.read().split()
+
+    assert len({*names, client(layer)}) == 4
+
+
+def test_grandchildren(layer):
+    run_alone(layer.send("parent", {"type": "test"}))
+
+    def grandchild() -> None:
+        run_alone(layer.send("grandchild", {"type": "test"}))
+
+    def child() -> None:
+        run_alone(layer.send("child", {"type": "test"}))
+        in_child(grandchild)
+
+    in_child(child)
+    for channel in ("parent", "child", "grandchild"):
+        assert run_alone(layer.receive(channel)) == {"type": "test"}
+
+
+async def test_a_fork_under_receivers_that_wait(layer):
+    channels = [await layer.new_channel() for _ in range(10)]
+    receivers = [asyncio.create_task(layer.receive(channel)) for channel in channels]
+    shared = asyncio.create_task(layer.receive("shared"))
+    await asyncio.sleep(0)
+
+    async def child() -> None:
+        for number, channel in enumerate(channels):
+            await layer.send(channel, {"number": number})
+        await layer.send("shared", {"to": "parent"})
+        own = await layer.new_channel()
+        waiting = asyncio.create_task(layer.receive(own))
+        await asyncio.sleep(0)
+        await layer.send(own, {"to": "child"})
+        assert await soon(waiting) == {"to": "child"}
+
+    def in_a_thread_of_the_child() -> None:
+        # The loop of the parent counts as running in the thread that forked.
+        thread = threading.Thread(target=asyncio.run, args=(child(),))
+        thread.start()
+        thread.join()
+
+    forked = Fork(in_a_thread_of_the_child)
+    messages = await soon(asyncio.gather(*receivers))
+    assert [message["number"] for message in messages] == list(range(10))
+    assert await soon(shared) == {"to": "parent"}
+    forked.join()
+
+
+def test_forks_while_other_threads_use_the_layer(make_layer):
+    layer = make_layer(capacity=100_000)
+    over = threading.Event()
+    sent = [0, 0]
+
+    def use(index: int) -> None:
+        while not over.is_set():
+            run_alone(layer.send(f"thread.{index}", {"number": sent[index]}))
+            run_alone(layer.group_add("group", f"thread.{index}"))
+            sent[index] += 1
+            if sent[index] % 100 == 0:
+                for _ in range(100):
+                    run_alone(layer.receive(f"thread.{index}"))
+
+    threads = [threading.Thread(target=use, args=(index,)) for index in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for number in range(40):
+            in_child(lambda number=number: run_alone(layer.send("forked", {"number": number})))
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join(TIMEOUT)
+
+    assert [run_alone(layer.receive("forked"))["number"] for _ in range(40)] == list(range(40))
+
+
+def in_the_pool(number: int) -> int:
+    assert POOL_LAYER is not None
+    run_alone(POOL_LAYER.send("pool", {"number": number}))
+    return os.getpid()
+
+
+POOL_LAYER: Any = None
+
+
+def test_a_pool_of_forked_processes(make_layer):
+    global POOL_LAYER  # noqa: PLW0603 -- what is forked is found by its name
+    POOL_LAYER = layer = make_layer(capacity=1000)
+    run_alone(layer.new_channel())
+    with multiprocessing.get_context("fork").Pool(3) as pool:
+        pool.map(in_the_pool, range(200), chunksize=5)
+    numbers = [run_alone(layer.receive("pool"))["number"] for _ in range(200)]
+
+    assert sorted(numbers) == list(range(200))
+
+
+async def test_what_waits_for_the_parent_is_not_taken_by_the_child(layer):
+    await layer.send("channel", {"number": 1})
+    in_child(lambda: None)
+
+    assert await receive_nowait(layer, "channel") == {"number": 1}

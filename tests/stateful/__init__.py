@@ -1,0 +1,1 @@
+"""Random operations on several layers of one prefix, against a plain model."""
