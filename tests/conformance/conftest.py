@@ -8,7 +8,7 @@ the in-memory layer is known not to conform.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,7 +18,7 @@ import pytest_asyncio
 import uvloop
 
 from asgi_shm import ShmChannelLayer, unlink
-from tests.support import Clock, fresh_prefix, leftovers
+from tests.support import Clock, leftovers
 
 MakeLayer = Callable[..., Any]
 
@@ -38,14 +38,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
-
-
-@pytest.fixture
-def prefix() -> Iterator[str]:
-    name = fresh_prefix()
-    yield name
-    unlink(name)
-    assert leftovers(name) == []
 
 
 @pytest.fixture

@@ -16,8 +16,7 @@ from channels.layers import channel_layers
 from django.conf import settings
 from django.test import override_settings
 
-from asgi_shm import unlink
-from tests.support import TIMEOUT, fresh_prefix, leftovers
+from tests.support import TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,14 +26,6 @@ ROOT = Path(__file__).parents[2]
 if not settings.configured:
     settings.configure(INSTALLED_APPS=["channels"], SECRET_KEY="for tests")
     django.setup()
-
-
-@pytest.fixture
-def prefix() -> Iterator[str]:
-    name = fresh_prefix()
-    yield name
-    unlink(name)
-    assert leftovers(name) == []
 
 
 @pytest.fixture

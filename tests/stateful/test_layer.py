@@ -85,7 +85,9 @@ class LayerMachine(RuleBasedStateMachine):
         for tasks in self.waiting.values():
             for task in tasks:
                 task.cancel()
-            self.run(asyncio.gather(*tasks, return_exceptions=True))
+            if tasks:
+                self.run(asyncio.wait(tasks))
+            assert all(task.cancelled() for task in tasks)
         self.waiting.clear()
 
     def serve_waiting(self) -> None:
