@@ -6,12 +6,19 @@ import os
 from collections.abc import Generator, Iterator
 
 import pytest
+from hypothesis import settings
 
 import asgi_shm
 from tests.support import fresh_prefix, leftovers
 
 # What CI sets: there everything must run.
 NO_SKIP = os.environ.get("ASHM_NO_SKIP", "") not in ("", "0")
+
+# The same examples at each run, however slow the machine. To look for new ones:
+# pytest --hypothesis-profile=explore
+settings.register_profile("same", derandomize=True, deadline=None, database=None)
+settings.register_profile("explore", deadline=None, max_examples=1000)
+settings.load_profile("same")
 
 
 @pytest.fixture
