@@ -60,9 +60,10 @@ enum {
 };
 
 enum {
+    ASHM_LAYOUT_VERSION = 1, /* of what lies in a segment; part of the objects' names */
     ASHM_NAME_MAX = 127,     /* bytes in a channel or group name */
     ASHM_CLIENT_LENGTH = 16, /* bytes of what ashm_client() writes */
-    ASHM_SEMAPHORES = 16,    /* named semaphores of a segment: <name>.0 ... */
+    ASHM_SEMAPHORES = 16,    /* named semaphores of a segment: <name>:0 ... */
     ASHM_SLOTS = 256,        /* processes attached at once */
     ASHM_CAPACITY_MAX = 262144
 };
@@ -101,7 +102,8 @@ ASHM_API int ashm_send(ashm *handle, const char *channel, size_t channel_length,
                        uint32_t capacity);
 
 enum {
-    ASHM_WAIT = 1 /* if there is no message, count this process as waiting */
+    ASHM_WAIT = 1,  /* if there is no message, count this process as waiting */
+    ASHM_OTHERS = 2 /* others in this process wait for the channel, whoever gets a message */
 };
 
 typedef struct {
@@ -118,7 +120,11 @@ typedef struct {
  * when a message arrives the descriptor of ashm_bell() becomes readable, and
  * ashm_ready() gives `cookie` (one for each awaited channel). If the doorbell
  * was rung meanwhile the return value is ASHM_EMPTY and out->more is 1: call
- * ashm_ready() without waiting for the descriptor. */
+ * ashm_ready() without waiting for the descriptor.
+ *
+ * A message that is taken ends this process's wait for the channel, unless
+ * ASHM_OTHERS says that it goes on. A wait that is given up ends with
+ * ashm_unwait(). */
 ASHM_API int ashm_receive(ashm *handle, const char *channel, size_t channel_length,
                           unsigned flags, uint64_t cookie, void *buffer, size_t size,
                           ashm_received *out);

@@ -159,7 +159,7 @@ open_semaphores(ashm *a)
     for (int i = 0; i < ASHM_SEMAPHORES; i++) {
         sem_t *semaphore;
 
-        snprintf(name, sizeof name, "%s.%d", a->name, i);
+        snprintf(name, sizeof name, "%s:%d", a->name, i);
         semaphore = sem_open(name, 0);
         if (semaphore == SEM_FAILED) {
             return errno;

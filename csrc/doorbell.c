@@ -20,7 +20,7 @@ enum { PATH_SIZE = 320 };
 static void
 fifo_path(const ashm *a, uint32_t slot, uint32_t generation, char path[PATH_SIZE])
 {
-    snprintf(path, PATH_SIZE, "/dev/shm%s.bell.%u.%u", a->name, slot, generation);
+    snprintf(path, PATH_SIZE, "/dev/shm%s:bell.%u.%u", a->name, slot, generation);
 }
 
 /* As the segment: those who may write to it may ring. */

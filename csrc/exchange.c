@@ -110,11 +110,35 @@ may_receive(const tx *t, const address *from)
     return from->mailbox < COMMONS || from->mailbox == COMMONS + own_slot(t);
 }
 
-/* Take the oldest message of a channel into the lane. `waited` is the channel that the
- * receive is for: the same, or the one that stands for its prefix; 0 if it has no record. */
-static int
-take(tx *t, uint32_t channel, uint32_t waited, size_t size, ashm_received *out)
+/* One receive, as its parts see it. */
+typedef struct reception {
+    const address *from;
+    const char *name;
+    size_t length;
+    unsigned flags;
+    uint64_t cookie;
+    size_t size;
+    ashm_received *out;
+} reception;
+
+/* This process has a message. Does it go on waiting? `waited` is the channel that the
+ * receive is for, which may stand for the prefix of the one where the message was. */
+static void
+end_wait(tx *t, const reception *r, uint32_t waited, bool same)
 {
+    if ((r->flags & ASHM_OTHERS) != 0) {
+        (void)waiters_await(t, waited, own_slot(t), r->cookie); /* its record is there */
+    } else if (waiters_leave(t, waited, own_slot(t)) && !same) {
+        waiters_ring(t, channel_at(t, waited));
+    }
+}
+
+/* Take the oldest message of a channel into the lane. `waited`: see end_wait(); 0 if it has
+ * no record. */
+static int
+take(tx *t, const reception *r, uint32_t channel, uint32_t waited)
+{
+    ashm_received *out = r->out;
     channel_shm *c = channel_at(t, channel);
     const entry_shm *entry;
     uint32_t position, message;
@@ -128,14 +152,14 @@ take(tx *t, uint32_t channel, uint32_t waited, size_t size, ashm_received *out)
     }
     message = entry->message;
     out->length = message_length(t, message);
-    if (out->length > size && t->fault == 0) {
+    if (out->length > r->size && t->fault == 0) {
         return ASHM_BUFFER;
     }
     queue_pop(t, c, position);
     message_hold(t, message);
     tx_set64(t, &t->mailbox->received, t->mailbox->received + 1);
-    if (waited != 0 && waiters_leave(t, waited, own_slot(t)) && waited != channel) {
-        waiters_ring(t, channel_at(t, waited));
+    if (waited != 0) {
+        end_wait(t, r, waited, waited == channel);
     }
     if (c->live != 0) {
         waiters_ring(t, c);
@@ -151,11 +175,11 @@ take(tx *t, uint32_t channel, uint32_t waited, size_t size, ashm_received *out)
 
 /* Nothing was there: count as waiting for the channel. */
 static int
-await(tx *t, const address *from, const char *name, size_t length, uint64_t cookie)
+await(tx *t, const reception *r)
 {
-    uint32_t channel = channel_make(t, from->hash, name, length);
+    uint32_t channel = channel_make(t, r->from->hash, r->name, r->length);
 
-    if (channel == 0 || !waiters_await(t, channel, own_slot(t), cookie)) {
+    if (channel == 0 || !waiters_await(t, channel, own_slot(t), r->cookie)) {
         int rc = t->fault != 0 ? t->fault : t->shortage;
 
         tx_rollback(t);
@@ -165,23 +189,22 @@ await(tx *t, const address *from, const char *name, size_t length, uint64_t cook
 }
 
 static int
-take_or_await(tx *t, const address *from, const char *name, size_t length, unsigned flags,
-              uint64_t cookie, size_t size, ashm_received *out)
+take_or_await(tx *t, const reception *r)
 {
-    uint32_t waited = channel_find(t, from->hash, name, length);
+    uint32_t waited = channel_find(t, r->from->hash, r->name, r->length);
     uint32_t channel = waited;
     int rc = 0;
 
-    if (name[length - 1] == '!') {
-        rc = channel_oldest(t, name, length, &channel);
+    if (r->name[r->length - 1] == '!') {
+        rc = channel_oldest(t, r->name, r->length, &channel);
     } else if (t->fault != 0) {
         rc = tx_commit(t);
     }
     if (rc == 0) {
-        rc = channel == 0 ? ASHM_EMPTY : take(t, channel, waited, size, out);
+        rc = channel == 0 ? ASHM_EMPTY : take(t, r, channel, waited);
     }
-    if (rc == ASHM_EMPTY && (flags & ASHM_WAIT) != 0) {
-        rc = await(t, from, name, length, cookie);
+    if (rc == ASHM_EMPTY && (r->flags & ASHM_WAIT) != 0) {
+        rc = await(t, r);
         rc = rc == 0 ? ASHM_EMPTY : rc;
     }
     return rc;
@@ -193,6 +216,13 @@ exchange_receive(tx *t, const char *name, size_t name_length, unsigned flags, ui
 {
     ashm *a = t->party.a;
     address from = slots_address(a, name, name_length);
+    reception r = {.from = &from,
+                   .name = name,
+                   .length = name_length,
+                   .flags = flags,
+                   .cookie = cookie,
+                   .size = size,
+                   .out = out};
     uint64_t seen;
     int rc;
 
@@ -203,7 +233,7 @@ exchange_receive(tx *t, const char *name, size_t name_length, unsigned flags, ui
     if ((rc = mailbox_enter(t, from.mailbox)) != 0) {
         return rc;
     }
-    rc = take_or_await(t, &from, name, name_length, flags, cookie, size, out);
+    rc = take_or_await(t, &r);
     mailbox_leave(t);
     if (rc == 0) {
         message_read(t, t->lane->held, buffer, (uint32_t)out->length);

@@ -51,7 +51,7 @@ uint64_t
 layout_signature(void)
 {
     const uint32_t facts[] = {
-        LAYOUT_VERSION,       0x01020304, /* byte order, once stored */
+        ASHM_LAYOUT_VERSION,  0x01020304, /* byte order, once stored */
         sizeof(void *),       sizeof(sem_t),       sizeof(header_shm), sizeof(slot_shm),
         sizeof(mailbox_shm),  sizeof(channel_shm), sizeof(group_shm),  sizeof(member_shm),
         sizeof(waiter_shm),   sizeof(page_shm),    ASHM_SLOTS,         COMMONS,

@@ -26,9 +26,8 @@
 #include "atomic.h"
 #include "base.h"
 
-/* Part of the object's name (segment.py) and of the signature: two versions never
- * meet in a segment. Raise it with any change to this file. */
-#define LAYOUT_VERSION 1
+/* Raise ASHM_LAYOUT_VERSION with any change to this file. It is part of the object's name
+ * (segment.py) and of the signature: two versions never meet in a segment. */
 
 #define SEGMENT_MAGIC UINT64_C(0x314d48535f494753) /* bytes "SGI_SHM1" */
 

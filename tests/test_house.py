@@ -48,12 +48,12 @@ PYTHON_ORDER = [
     "__main__",
 ]
 
-# The package works without Channels, and knows the native module in two places: one for
-# segments, one for messages.
+# The package works without Channels, and knows the native module in few places: one for
+# what a segment does, one for its constants, one for messages.
 MAY_IMPORT = {
     "channels": {"errors", "layer"},
     "django": {"layer"},
-    "asgi_shm._ashm": {"_attachment", "serializers"},
+    "asgi_shm._ashm": {"_attachment", "segment", "serializers"},
     "posix_ipc": {"segment"},
 }
 
