@@ -44,9 +44,7 @@ async def everybody(*coroutines: object) -> None:
     await soon(asyncio.gather(*coroutines))
 
 
-async def test_each_line_reaches_each_member_once_and_each_senders_lines_in_order(
-    site, enter
-):
+async def test_each_line_reaches_each_member_once_and_each_senders_lines_in_order(site, enter):
     people = await crowd(site, enter)
     rooms = by_room(people)
     web_workers = {person.pid for person in people}
@@ -121,9 +119,7 @@ async def test_everybody_learns_who_is_where(site, enter):
         await person.until(lambda p=person: known(p) == everyone(staying))
 
 
-async def test_a_room_hears_who_comes_and_goes_and_others_hear_nothing(
-    site, enter
-):
+async def test_a_room_hears_who_comes_and_goes_and_others_hear_nothing(site, enter):
     ada = await enter(site, "library", "Ada")
     eve = await enter(site, "cellar", "Eve")
     bob = await enter(site, "library", "Bob")
@@ -138,9 +134,7 @@ async def test_a_room_hears_who_comes_and_goes_and_others_hear_nothing(
     assert {line["from"] for line in eve.lines} == {eve.id}
 
 
-async def test_the_dice_worker_tells_only_the_asker_that_it_did_not_understand(
-    site, enter
-):
+async def test_the_dice_worker_tells_only_the_asker_that_it_did_not_understand(site, enter):
     ada = await enter(site, "casino", "Ada")
     bob = await enter(site, "casino", "Bob")
     for dice in ["two sixes", "0d6", "21d6", "1d1", "1d1001"]:

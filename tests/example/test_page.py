@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -38,18 +41,26 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def context(browser: Browser, site: Site) -> Iterator[BrowserContext]:
-    """A browser window, which may ask our site alone and must have nothing to complain of."""
+@contextmanager
+def window(browser: Browser, site: Site) -> Iterator[BrowserContext]:
+    """A browser window, which asks our site alone and has no script errors."""
     context = browser.new_context()
-    hosts, complaints = set(), []
+    hosts, errors = set(), []
     context.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
-    context.on("console", lambda said: complaints.append(said.text))
-    context.on("weberror", lambda error: complaints.append(str(error.error)))
+    context.on("weberror", lambda error: errors.append(str(error.error)))
     yield context
     context.close()
     assert hosts == {urlsplit(site.url).netloc}
-    assert complaints == []
+    assert errors == []
+
+
+@pytest.fixture
+def context(browser: Browser, site: Site) -> Iterator[BrowserContext]:
+    with window(browser, site) as context:
+        complaints = []
+        context.on("console", lambda said: complaints.append(said.text))
+        yield context
+        assert complaints == []
 
 
 def come_in(context: BrowserContext, url: str, nick: str) -> Page:
@@ -63,6 +74,13 @@ def come_in(context: BrowserContext, url: str, nick: str) -> Page:
     return page
 
 
+def process_of(page: Page) -> int:
+    """The number of the web worker that a tab is connected to."""
+    status = page.get_by_role("status")
+    expect(status).to_contain_text("Connected to process")
+    return int(status.inner_text().split()[-1])
+
+
 def test_two_tabs_talk(context, site):
     ada = come_in(context, site.url, "Ada")
     bob = come_in(context, site.url, "Bob")
@@ -72,8 +90,7 @@ def test_two_tabs_talk(context, site):
     bob.keyboard.press("Enter")
     line = ada.get_by_role("log").get_by_role("listitem").filter(has_text="Hello, <i>Ada</i>")
     expect(line).to_contain_text("Bob")
-    expect(line).to_contain_text("took")
-    expect(line).to_contain_text("delivered")
+    expect(line).to_contain_text(f"taken by {process_of(bob)} → delivered by {process_of(ada)}")
 
     ada.keyboard.type("/roll 2d6")
     ada.keyboard.press("Enter")
@@ -82,7 +99,7 @@ def test_two_tabs_talk(context, site):
         expect(roll).to_have_count(1)
 
     where = ada.get_by_role("complementary", name="Who is where")
-    expect(where.get_by_text("Bob")).to_be_visible()
+    expect(where.get_by_text("Bob")).to_have_count(1)
     bob.close()
     expect(where.get_by_text("Bob")).to_have_count(0)
 
@@ -96,3 +113,15 @@ def test_another_room_is_another_conversation(context, site):
     done = site.manage("announce", "the-kitchen", "Dinner is ready")
     assert done.returncode == 0, done.stderr
     expect(ada.get_by_role("log").get_by_text("Dinner is ready")).to_be_visible()
+
+
+def test_a_tab_comes_back_when_its_process_is_killed(browser: Browser, own_site: Site):
+    with window(browser, own_site) as context:
+        ada = come_in(context, own_site.url, "Ada")
+        killed = process_of(ada)
+        os.kill(killed, signal.SIGKILL)
+        expect(ada.get_by_role("log").get_by_text("Back again")).to_be_visible()
+        assert process_of(ada) != killed
+        ada.get_by_label("Message", exact=True).fill("What happened?")
+        ada.keyboard.press("Enter")
+        expect(ada.get_by_role("log").get_by_text("What happened?")).to_be_visible()

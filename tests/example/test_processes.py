@@ -8,23 +8,17 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.example.site import CHAT
+from tests.example.site import CHAT, WORKERS
 from tests.support import TIMEOUT
-
-if TYPE_CHECKING:
-    from tests.example.site import Enter, Site
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-async def test_it_ends_cleanly_and_leaves_nothing(
-    own_site, enter, number
-):
+async def test_it_ends_cleanly_and_leaves_nothing(own_site, enter, number):
     people = [await enter(own_site, "lobby", f"person {n}") for n in range(6)]
-    assert len(own_site.processes()) >= 6  # the demo, a server, its workers, the dice worker
+    assert len(own_site.processes()) == 1 + WORKERS + 1
     await people[0].say("/roll 2d6")
     await people[1].until(lambda: people[1].heard("roll"))
 
@@ -36,12 +30,8 @@ async def test_it_ends_cleanly_and_leaves_nothing(
         assert await person.lost() == 1012  # the server restarts: come again
 
 
-async def test_a_killed_web_worker_takes_only_its_own_connections_with_it(
-    own_site, enter
-):
-    people = [await enter(own_site, "lobby", "person 0")]
-    while len(people) < 20 or len({person.pid for person in people}) < 2:
-        people.append(await enter(own_site, "lobby", f"person {len(people)}"))
+async def test_a_killed_web_worker_takes_only_its_own_connections_with_it(own_site, enter):
+    people = [await enter(own_site, "lobby", f"person {n}") for n in range(20)]
     victim = people[0].pid
     lost = [person for person in people if person.pid == victim]
     others = [person for person in people if person.pid != victim]
@@ -56,23 +46,43 @@ async def test_a_killed_web_worker_takes_only_its_own_connections_with_it(
         for sender in others:
             await person.until(lambda p=person, s=sender: p.heard("say", s.id))
             await person.until(lambda p=person, s=sender: p.heard("roll", s.id))
-    back = await enter(own_site, "lobby", "back again")
-    await back.say("Here I am")
-    await others[0].until(lambda: others[0].heard("say", back.id))
+
+    back = [await enter(own_site, "lobby", f"{person.nick}, again") for person in lost]
+    await back[0].say("Here I am")
+    for person in others + back:
+        await person.until(lambda p=person: p.heard("say", back[0].id))
 
     assert own_site.stop() == 0
+    assert f"({victim}) was killed" in own_site.said
     assert own_site.remains() == (set(), [])
 
 
-def test_a_process_that_dies_ends_the_demo_which_says_so(own_site):
+async def test_the_queue_of_a_killed_worker_waits_for_its_successor(own_site, enter):
+    ada = await enter(own_site, "lobby", "Ada")
+    await ada.say("/roll 1d6")
+    await ada.until(lambda: ada.heard("roll"))
+    killed = ada.heard("roll")[0]["worked"]
+
+    os.kill(killed, signal.SIGSTOP)  # so that it is certain that it takes no other
+    for _ in range(20):
+        await ada.say("/roll 1d6")
+    await ada.say("And now it is killed.")
+    await ada.until(lambda: ada.heard("say"))
+    os.kill(killed, signal.SIGKILL)
+
+    await ada.until(lambda: len(ada.heard("roll")) == 21)
+    assert {line["worked"] for line in ada.heard("roll")[1:]}.isdisjoint({killed})
+
+
+def test_a_process_that_ends_by_itself_ends_the_demo_which_says_so(own_site):
     dice_worker = next(
         pid
         for pid in own_site.processes()
         if b"runworker" in Path(f"/proc/{pid}/cmdline").read_bytes()
     )
-    os.kill(dice_worker, signal.SIGKILL)
+    os.kill(dice_worker, signal.SIGTERM)
     assert own_site.wait() == 1
-    assert "The dice worker was killed by signal 9" in own_site.said
+    assert f"The dice worker ({dice_worker}) has ended by signal 15" in own_site.said
     assert own_site.remains() == (set(), [])
 
 

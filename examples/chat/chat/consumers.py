@@ -84,6 +84,15 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
         else:
             await self._to_room("say", text)
 
+    async def send_json(self, content: Any, close: bool = False) -> None:  # noqa: FBT001, FBT002 -- Channels' signature
+        """Send to the browser, if it is still there.
+
+        ASGI has a send to a connection that has gone raise OSError. Let out of here, it
+        would end the consumer before `disconnect`, and the room would not hear of it.
+        """
+        with suppress(OSError):
+            await super().send_json(content, close)
+
     # Messages from the channel layer: the method's name is the message's type.
 
     async def room_line(self, event: dict[str, Any]) -> None:

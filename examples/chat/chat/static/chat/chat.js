@@ -15,21 +15,20 @@ function element(tag, className, ...content) {
 }
 
 // A process's colour is the same in every tab, and neighbouring numbers differ well.
-function processBadge(pid, title) {
+function processBadge(pid) {
   const badge = element("span", "pid", String(pid));
   badge.style.setProperty("--hue", String(Math.round((pid * 137.508) % 360)));
-  if (title) badge.title = title;
   return badge;
 }
 
 // Lines
 
-const VERBS = { say: "took", join: "took", leave: "took", roll: "took", announce: "sent by" };
-
+// Which processes a line has gone through.
 function provenance(line) {
-  const path = element("p", "path", `${VERBS[line.kind] ?? "took"} `, processBadge(line.took));
-  if (line.worked) path.append(" → rolled ", processBadge(line.worked));
-  path.append(" → delivered ", processBadge(line.delivered));
+  const first = line.kind === "announce" ? "sent by " : "taken by ";
+  const path = element("p", "path", first, processBadge(line.took));
+  if (line.worked) path.append(" → rolled by ", processBadge(line.worked));
+  path.append(" → delivered by ", processBadge(line.delivered));
   return path;
 }
 
@@ -44,10 +43,11 @@ function showLine(line) {
   const now = new Date();
   const time = element("time", "", now.toTimeString().slice(0, 5));
   time.dateTime = now.toISOString();
+  const who = line.kind === "error" ? "Only you see this" : line.nick;
   const item = element("li", line.kind);
   if (line.from && line.from === me.id) item.classList.add("mine");
   item.append(
-    element("p", "who", element("b", "", line.nick), " ", time),
+    element("p", "who", element("b", "", who), " ", time),
     element("p", "text", line.text),
     provenance(line),
   );
