@@ -89,6 +89,9 @@ ASHM_API int ashm_open(const ashm_options *options, ashm **handle);
  * other thread may use the handle any more. */
 ASHM_API void ashm_close(ashm *handle);
 
+/* The message_memory and group_memory that the segment was formatted with. */
+ASHM_API void ashm_sizes(const ashm *handle, uint64_t sizes[2]);
+
 /* Claim a slot now rather than at the first operation. */
 ASHM_API int ashm_attach(ashm *handle);
 

@@ -78,6 +78,13 @@ ashm_close(ashm *a)
     claim_close(a);
 }
 
+void
+ashm_sizes(const ashm *a, uint64_t sizes[2])
+{
+    sizes[0] = a->header->message_memory;
+    sizes[1] = a->header->group_memory;
+}
+
 int
 ashm_attach(ashm *a)
 {

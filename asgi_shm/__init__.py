@@ -1,0 +1,49 @@
+"""A Django Channels channel layer in shared memory: many processes of one machine, no server.
+
+``asgi_shm.ShmChannelLayer`` is the ``BACKEND`` for ``CHANNEL_LAYERS``. It works without Django
+and Channels, too.
+"""
+
+from .errors import (
+    AsgiShmError,
+    ChannelFull,
+    ConfigError,
+    InvalidName,
+    LayerClosed,
+    LockTimeout,
+    MemoryFull,
+    MessageTooLarge,
+    NoFreeSlot,
+    NotOwner,
+    SegmentCorrupt,
+    SegmentError,
+    SegmentForeign,
+    SegmentLayoutMismatch,
+    SegmentPermission,
+    SegmentReplaced,
+    SerializationError,
+)
+from .layer import ShmChannelLayer
+from .segment import unlink
+
+__all__ = [
+    "AsgiShmError",
+    "ChannelFull",
+    "ConfigError",
+    "InvalidName",
+    "LayerClosed",
+    "LockTimeout",
+    "MemoryFull",
+    "MessageTooLarge",
+    "NoFreeSlot",
+    "NotOwner",
+    "SegmentCorrupt",
+    "SegmentError",
+    "SegmentForeign",
+    "SegmentLayoutMismatch",
+    "SegmentPermission",
+    "SegmentReplaced",
+    "SerializationError",
+    "ShmChannelLayer",
+    "unlink",
+]

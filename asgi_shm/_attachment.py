@@ -1,0 +1,521 @@
+"""A process's attachment to a segment: the one module that calls the native operations.
+
+Names and bodies go in, bodies come out, codes become exceptions. The segment is opened at the
+first call, made if it does not exist, and opened anew when it was removed under our feet.
+Any thread may call anything; after a fork the child is a process of its own, of which the
+native module takes care.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING, Any, Final
+
+from . import segment
+from ._ashm import ffi, lib
+from .errors import (
+    ChannelFull,
+    InvalidName,
+    LayerClosed,
+    LockTimeout,
+    MemoryFull,
+    MessageTooLarge,
+    NoFreeSlot,
+    NotOwner,
+    SegmentCorrupt,
+    SegmentError,
+    SegmentForeign,
+    SegmentLayoutMismatch,
+    SegmentPermission,
+    SegmentReplaced,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .config import Config
+
+__all__ = ["OTHERS", "WAIT", "Attachment"]
+
+logger: Final = logging.getLogger("asgi_shm")
+
+WAIT: Final[int] = lib.ASHM_WAIT
+OTHERS: Final[int] = lib.ASHM_OTHERS
+NEVER: Final[int] = lib.ASHM_NEVER
+
+_EMPTY: Final = lib.ASHM_EMPTY
+_BUFFER: Final = lib.ASHM_BUFFER
+_REPLACED: Final = lib.ASHM_REPLACED
+
+# How long an operation waits for a lock before it says who holds it.
+LOCK_WAIT_NS: Final = 10_000_000_000
+# A segment may be removed again while it is being opened; not for ever.
+OPEN_ATTEMPTS: Final = 10
+# Bodies up to this size need one call.
+BUFFER_SIZE: Final = 65536
+# Awaited channels that one call reports.
+READY_BATCH: Final = 256
+
+
+class _Buffer:
+    """Where the native module writes a message that it gives out."""
+
+    __slots__ = ("data", "out", "size", "view")
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.data = ffi.new("char[]", size)
+        self.view = ffi.buffer(self.data)
+        self.out = ffi.new("ashm_received *")
+
+
+class Attachment:
+    """An open segment, as this process sees it.
+
+    `on_fork` is called in the child of a fork, `on_replaced` when the segment was replaced by
+    another: in both cases what was said natively of waiting receivers is gone.
+    """
+
+    def __init__(self, config: Config) -> None:
+        """Take the layer's configuration. Nothing is opened yet."""
+        self._config = config
+        self._handle: Any = ffi.NULL
+        self._clock_ns = 0
+        self._closed = False
+        self._buffers: list[_Buffer] = []
+        self._retired: list[tuple[float, Any]] = []
+        self._opening = threading.Lock()
+        self.on_fork: Callable[[], None] = _do_nothing
+        self.on_replaced: Callable[[], None] = _do_nothing
+        _attachments.add(self)
+
+    # -- opening and closing ------------------------------------------------------------
+
+    def _open(self) -> Any:
+        with self._opening:
+            if self._closed:
+                raise LayerClosed("this layer was closed; make another one")
+            if not self._handle:
+                self._handle = self._open_or_make()
+            return self._handle
+
+    def _open_or_make(self) -> Any:
+        for _ in range(OPEN_ATTEMPTS):
+            segment.check_owner(self._config)
+            handle = ffi.new("ashm **")
+            code = self._native_open(handle)
+            if code == 0:
+                self._check_sizes(handle[0])
+                return handle[0]
+            if code not in (errno.ENOENT, _REPLACED):
+                raise self._error(code)
+            with contextlib.suppress(FileNotFoundError):  # removed while it was made
+                segment.make(self._config)
+        raise self._error(_REPLACED)
+
+    def _native_open(self, handle: Any) -> int:
+        config = self._config
+        name = ffi.new("char[]", segment.object_name(config.prefix).encode())
+        options = ffi.new("ashm_options *")
+        options.name = name
+        options.message_memory = config.message_memory
+        options.group_memory = config.group_memory
+        options.max_message_size = config.max_message_size
+        options.lock_wait_ns = LOCK_WAIT_NS
+        ffi.memmove(options.random, os.urandom(32), 32)
+        code: int = lib.ashm_open(options, handle)
+        if code == 0 and self._clock_ns:
+            lib.ashm_set_clock(handle[0], self._clock_ns)
+        return code
+
+    def _check_sizes(self, handle: Any) -> None:
+        """The segment that exists wins; whoever finds it with other sizes says so."""
+        config = self._config
+        sizes = ffi.new("uint64_t[2]")
+        lib.ashm_sizes(handle, sizes)
+        wanted = (config.message_memory, config.group_memory)
+        found = (sizes[0], sizes[1])
+        if wanted != found:
+            logger.warning(
+                "the segment of prefix %r exists with message_memory=%d and group_memory=%d; "
+                "this process asks for %d and %d, which has no effect until the segment is made "
+                "anew (stop its processes and call asgi_shm.unlink(%r))",
+                config.prefix,
+                *found,
+                *wanted,
+                config.prefix,
+            )
+
+    def _reopen(self, old: Any) -> None:
+        """The segment has lost its name: go on with the one that has it now, or a new one."""
+        with self._opening:
+            if self._handle != old:
+                return  # another thread was faster
+            logger.warning(
+                "the segment of prefix %r was removed while in use; what was in it is lost, and "
+                "this process goes on with a new one (systemd: RemoveIPC=no)",
+                self._config.prefix,
+            )
+            # Other threads may be inside the old one yet.
+            self._retired.append((time.monotonic(), old))
+            self._handle = self._open_or_make()
+        self.on_replaced()
+
+    def _close_retired(self) -> None:
+        """Close handles that no thread can be inside any more."""
+        limit = time.monotonic() - 2 * LOCK_WAIT_NS / 1e9
+        while self._retired and self._retired[0][0] < limit:
+            lib.ashm_close(self._retired.pop(0)[1])
+
+    def _forked(self) -> None:
+        """In the child of a fork: no other thread is there, and no lock is held for us."""
+        self._opening = threading.Lock()
+        self._buffers = []
+        self.on_fork()
+
+    def close(self) -> None:
+        """Give the slot back, with this process's channels and memberships.
+
+        No other thread may be inside a call. A second close does nothing.
+        """
+        with self._opening:
+            self._closed = True
+            handle, self._handle = self._handle, ffi.NULL
+            if handle:
+                lib.ashm_close(handle)
+            while self._retired:
+                lib.ashm_close(self._retired.pop()[1])
+
+    def _call(self, function: Any, *arguments: Any) -> int:
+        """Call a native function that takes the handle; once more if that was replaced."""
+        handle = self._handle or self._open()
+        code: int = function(handle, *arguments)
+        if code == _REPLACED:
+            self._reopen(handle)
+            code = function(self._handle or self._open(), *arguments)
+        return code
+
+    # -- messages -----------------------------------------------------------------------
+
+    def send(self, channel: str, body: bytes, expiry_ns: int, capacity: int) -> None:
+        """Append a body to a channel that holds `capacity` of them."""
+        name = _encoded(channel, "channel")
+        code = self._call(
+            lib.ashm_send, name, len(name), body, len(body), expiry_ns, capacity
+        )
+        if code:
+            raise self._error(code, channel, size=len(body), capacity=capacity)
+
+    def receive(self, channel: str, flags: int = 0, cookie: int = 0) -> tuple[Any, bool]:
+        """Take the oldest body of a channel.
+
+        Returns the body as a bytes-like object, or None and, with the flag WAIT, whether the
+        bell was rung meanwhile: `ready` is then to be called at once.
+        """
+        name = _encoded(channel, "channel")
+        try:
+            buffer = self._buffers.pop()
+        except IndexError:
+            buffer = _Buffer(BUFFER_SIZE)
+        while True:
+            out = buffer.out
+            code = self._call(
+                lib.ashm_receive, name, len(name), flags, cookie, buffer.data, buffer.size, out
+            )
+            if code != _BUFFER:
+                break
+            buffer = _Buffer(out.length)
+        if code == 0:
+            body = buffer.view[: out.length]
+            if buffer.size == BUFFER_SIZE:
+                self._buffers.append(buffer)
+            return body, False
+        if buffer.size == BUFFER_SIZE:
+            self._buffers.append(buffer)
+        if code == _EMPTY:
+            return None, bool(flags & WAIT and out.more)
+        raise self._error(code, channel)
+
+    def unwait(self, channel: str) -> None:
+        """Stop waiting for a channel; if this process had the turn it goes on to another."""
+        name = channel.encode()
+        code = self._call(lib.ashm_unwait, name, len(name))
+        if code:
+            raise self._error(code, channel)
+
+    # -- the doorbell -------------------------------------------------------------------
+
+    def bell(self) -> int:
+        """Return the descriptor that becomes readable when `ready` has something."""
+        descriptor = ffi.new("int *")
+        code = self._call(lib.ashm_bell, descriptor)
+        if code:
+            raise self._error(code)
+        return int(descriptor[0])
+
+    def ready(self) -> list[int]:
+        """Disarm the bell and return the cookies of channels that have a message."""
+        cookies = ffi.new("uint64_t[]", READY_BATCH)
+        count = ffi.new("size_t *")
+        found: list[int] = []
+        while True:
+            code = self._call(lib.ashm_ready, cookies, READY_BATCH, count)
+            if code:
+                raise self._error(code)
+            found += ffi.unpack(cookies, count[0])
+            if count[0] < READY_BATCH:
+                return found
+
+    def arm(self) -> bool:
+        """Arm the bell; True if something came meanwhile: call `ready` instead of waiting."""
+        pending = ffi.new("int *")
+        code = self._call(lib.ashm_arm, pending)
+        if code:
+            raise self._error(code)
+        return bool(pending[0])
+
+    # -- groups -------------------------------------------------------------------------
+
+    def group_add(self, group: str, channel: str, expiry_ns: int, capacity: int) -> None:
+        """Add a channel to a group, or begin its membership's time anew."""
+        g, c = _encoded(group, "group"), _encoded(channel, "channel")
+        code = self._call(
+            lib.ashm_group_add, g, len(g), c, len(c), expiry_ns, capacity
+        )
+        if code:
+            raise self._error(code, channel, group=group)
+
+    def group_discard(self, group: str, channel: str) -> None:
+        """Remove a channel from a group, if it is in it."""
+        g, c = _encoded(group, "group"), _encoded(channel, "channel")
+        code = self._call(lib.ashm_group_discard, g, len(g), c, len(c))
+        if code:
+            raise self._error(code, channel, group=group)
+
+    def group_send(self, group: str, body: bytes, expiry_ns: int) -> None:
+        """Send a body to the members of a group."""
+        g = _encoded(group, "group")
+        code = self._call(lib.ashm_group_send, g, len(g), body, len(body), expiry_ns)
+        if code:
+            raise self._error(code, group=group, size=len(body))
+
+    # -- the whole ----------------------------------------------------------------------
+
+    def new_channel(self, prefix: str, random: str) -> str:
+        """Return a name with this process in it, for a channel of its own."""
+        text = ffi.new("char[]", lib.ASHM_CLIENT_LENGTH)
+        code = self._call(lib.ashm_client, text)
+        if code:
+            raise self._error(code)
+        _encoded(prefix, "prefix of a channel")
+        name = f"{prefix}.{ffi.buffer(text)[:].decode()}!{random}"
+        if refusal := _refused(name, "channel"):
+            raise refusal
+        return name
+
+    def flush(self) -> None:
+        """Drop every message and membership."""
+        code = self._call(lib.ashm_flush)
+        if code:
+            raise self._error(code)
+
+    def tick(self) -> None:
+        """Look after the segment: sweep, reap, notice that it was replaced."""
+        self._close_retired()
+        code = self._call(lib.ashm_tick)
+        if code:
+            raise self._error(code)
+
+    def sweep(self) -> None:
+        """Drop everything that has expired, at once."""
+        code = self._call(lib.ashm_sweep)
+        if code:
+            raise self._error(code)
+
+    def verify(self) -> None:
+        """Check every invariant of the segment; SegmentCorrupt says which does not hold."""
+        report = ffi.new("char[]", 256)
+        code = self._call(lib.ashm_verify, report, 256)
+        if code == lib.ASHM_CORRUPT:
+            raise SegmentCorrupt(ffi.string(report).decode(errors="replace"))
+        if code:
+            raise self._error(code)
+
+    def info(self) -> dict[str, int]:
+        """Return the figures of ashm_info, by their names there."""
+        info = ffi.new("ashm_info *")
+        code = self._call(lib.ashm_get_info, info)
+        if code:
+            raise self._error(code)
+        return {name: getattr(info, name) for name, _ in ffi.typeof("ashm_info").fields}
+
+    def set_clock(self, now_ns: int) -> None:
+        """For tests: stand at `now_ns` on the segment's clock; 0: run again."""
+        self._clock_ns = now_ns
+        lib.ashm_set_clock(self._handle or self._open(), now_ns)
+
+    # -- errors -------------------------------------------------------------------------
+
+    def _error(
+        self,
+        code: int,
+        channel: str | None = None,
+        *,
+        group: str | None = None,
+        size: int = 0,
+        capacity: int = 0,
+    ) -> Exception:
+        """Return the exception for a code, with what the caller knows of the circumstances."""
+        config = self._config
+        where = f"prefix {config.prefix!r}"
+        if code == lib.ASHM_FULL:
+            return ChannelFull(
+                f"channel {channel!r} is full: it holds its capacity of {capacity} unread "
+                "messages. Read it faster, or raise capacity or channel_capacity"
+            )
+        if code == lib.ASHM_TOO_LARGE:
+            return MessageTooLarge(
+                f"the message has {size} bytes when serialized, and max_message_size allows "
+                f"{config.max_message_size}"
+            )
+        if code in _FULL:
+            return MemoryFull(f"{where}: {_FULL[code]}")
+        if code == lib.ASHM_BAD_NAME:
+            return _refused(group, "group") or _refused(channel, "channel") or _unexplained()
+        if code == lib.ASHM_NOT_OWNER:
+            return NotOwner(
+                f"channel {channel!r} was made by another process, or by one that is gone; only "
+                "the process that got it from new_channel may receive on it"
+            )
+        if code == lib.ASHM_BUSY:
+            return self._busy()
+        if code in _SEGMENT:
+            kind, text = _SEGMENT[code]
+            return kind(f"{where}: {text}")
+        if code in (errno.EACCES, errno.EPERM):
+            return SegmentPermission(
+                f"{where}: this process may not use the segment of that prefix: "
+                f"{os.strerror(code)}. Run it as the user who made the segment, or give both the "
+                "same CONFIG with mode 0o660 and a common group"
+            )
+        if code > 0:
+            return SegmentError(f"{where}: {os.strerror(code)} (errno {code})")
+        return SegmentError(f"{where}: unexpected code {code}")
+
+    def _busy(self) -> LockTimeout:
+        pid, lock = ffi.new("int *"), ffi.new("char **")
+        lib.ashm_blame(self._handle, pid, lock)
+        what = ffi.string(lock[0]).decode() if lock[0] else "a"
+        return LockTimeout(
+            f"process {pid[0]} holds the {what} lock of prefix {self._config.prefix!r} and does "
+            "not go on; it is most likely stopped. Continue it (kill -CONT), or end it"
+        )
+
+
+_FULL: Final = {
+    lib.ASHM_MESSAGES_FULL: (
+        "the memory for messages is full; read them faster, or raise message_memory"
+    ),
+    lib.ASHM_TABLES_FULL: (
+        "the memory for channels, groups and memberships is full; raise group_memory"
+    ),
+    lib.ASHM_SHM_FULL: (
+        "/dev/shm is full before the segment has its size; give it more room (a container: "
+        "--shm-size), or lower message_memory and group_memory"
+    ),
+}
+
+_SEGMENT: Final[dict[int, tuple[type[SegmentError], str]]] = {
+    lib.ASHM_NO_SLOT: (
+        NoFreeSlot,
+        f"{lib.ASHM_SLOTS} processes use the segment, and there is no room for more; stop some, "
+        "or split them by prefix",
+    ),
+    lib.ASHM_CORRUPT: (
+        SegmentCorrupt,
+        "the segment is damaged; stop its processes and call asgi_shm.unlink() with the prefix",
+    ),
+    lib.ASHM_LAYOUT: (
+        SegmentLayoutMismatch,
+        "the segment was made by an incompatible build of asgi_shm; stop its processes and call "
+        "asgi_shm.unlink() with the prefix, or choose another prefix",
+    ),
+    lib.ASHM_FOREIGN: (
+        SegmentForeign,
+        "the shared-memory object of that name is no segment of asgi_shm; remove it if nothing "
+        "needs it, or choose another prefix",
+    ),
+    lib.ASHM_REPLACED: (
+        SegmentReplaced,
+        "the segment is removed again and again while this process opens it",
+    ),
+}
+
+
+# -- names ------------------------------------------------------------------------------
+
+
+def _encoded(name: object, kind: str) -> bytes:
+    """Return a name as bytes. Whether it is allowed the native module says."""
+    if not isinstance(name, str):
+        raise InvalidName(f"a {kind} name is a str, not {type(name).__name__}")
+    try:
+        return name.encode("ascii")
+    except UnicodeEncodeError:
+        raise _refused(name, kind) or _unexplained() from None
+
+
+def _refused(name: str | None, kind: str) -> InvalidName | None:
+    """Say what is wrong with a name; None if nothing is, or there is none."""
+    if name is None:
+        return None
+    if not name:
+        return InvalidName(f"a {kind} name has at least one character")
+    allowed = "ASCII letters, digits, hyphens, underscores and periods"
+    if kind == "channel":
+        allowed += ", at most one '!' and at most one '?'"
+    shown = repr(name) if len(name) <= 200 else f"{name[:200]!r}..."
+    problem = ""
+    if len(name) > lib.ASHM_NAME_MAX:
+        problem = f"it has {len(name)} characters, and {lib.ASHM_NAME_MAX} are allowed"
+    special = "!?" if kind == "channel" else ""
+    for position, character in enumerate(name):
+        plain = character.isascii() and (character.isalnum() or character in "-_.")
+        if not plain and character not in special:
+            problem = f"{character!r} at position {position} is not allowed"
+            break
+    for mark in special:
+        if name.count(mark) > 1:
+            problem = problem or f"{mark!r} occurs {name.count(mark)} times"
+    if kind == "channel" and name[0] == "!":
+        problem = problem or "nothing stands before the '!'"
+    if not problem:
+        return None
+    return InvalidName(f"{kind} name {shown}: {problem}. Allowed are {allowed}")
+
+
+def _unexplained() -> InvalidName:
+    return InvalidName("a channel or group name is not allowed")
+
+
+# -- forks ------------------------------------------------------------------------------
+
+_attachments: Final[weakref.WeakSet[Attachment]] = weakref.WeakSet()
+
+
+def _do_nothing() -> None:
+    pass
+
+
+def _after_fork() -> None:
+    for attachment in list(_attachments):
+        attachment._forked()  # noqa: SLF001 - of this module
+
+
+os.register_at_fork(after_in_child=_after_fork)

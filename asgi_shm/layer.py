@@ -1,0 +1,151 @@
+"""ShmChannelLayer: the Channels API for asyncio over an attachment to a segment.
+
+It follows the channel layer specification of Channels 4; "spec" below names its sections.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ._attachment import NEVER, Attachment
+from ._receiver import Receiver
+from .capacity import CapacityRules
+from .config import Config
+from .errors import ChannelFull, MessageTooLarge
+from .serializers import pack, unpack
+
+if TYPE_CHECKING:
+
+    class BaseChannelLayer:
+        """What Channels' class of this name is to a type checker: nothing to rely on."""
+
+else:
+    try:
+        from channels.layers import BaseChannelLayer
+    except ImportError:
+        BaseChannelLayer = object
+
+__all__ = ["ShmChannelLayer"]
+
+# Of random bytes in the name of a new channel: 12 characters.
+_RANDOM_BYTES = 9
+
+
+class ShmChannelLayer(BaseChannelLayer):
+    """A channel layer in POSIX shared memory, for the processes of one machine.
+
+    Its options are the entries of ``CONFIG``: see `asgi_shm.config.Config`. Making a layer opens
+    nothing; the segment is made or opened at the first call.
+
+    Any coroutine may run in any event loop and thread, and in a process that was forked since.
+    Only `receive` ever waits.
+
+    Raises ConfigError for an option that is unknown or out of range.
+    """
+
+    extensions: ClassVar[list[str]] = ["groups", "flush"]
+    ChannelFull = ChannelFull
+    MessageTooLarge = MessageTooLarge
+
+    def __init__(self, **options: Any) -> None:
+        """Take the options; none is required."""
+        self.config = config = Config.from_options(**options)
+        self.expiry: float = config.expiry
+        self.group_expiry: float | None = config.group_expiry
+        self.capacity: int = config.capacity
+        self.channel_capacity = list(config.channel_capacity)
+        self.get_capacity = CapacityRules(
+            config.capacity, config.channel_capacity
+        ).capacity_for
+        self._expiry_ns = _nanoseconds(config.expiry)
+        self._group_expiry_ns = (
+            NEVER if config.group_expiry is None else _nanoseconds(config.group_expiry)
+        )
+        self._attachment = Attachment(config)
+        self._receiver = Receiver(self._attachment)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(prefix={self.config.prefix!r})"
+
+    async def send(self, channel: str, message: dict[str, Any]) -> None:
+        """Append `message` to `channel`. Never waits.
+
+        A message to a channel of a process that is gone is dropped. Raises ChannelFull if the
+        channel holds its capacity of unread messages, or (MemoryFull) if no memory is left;
+        MessageTooLarge; SerializationError if the message holds what the specification does not
+        allow; InvalidName. In all these cases nothing was sent.
+
+        Spec: "Specification Details", "Messages", "Capacity".
+        """
+        self._attachment.send(
+            channel, pack(message), self._expiry_ns, self.get_capacity(channel)
+        )
+
+    async def receive(self, channel: str) -> dict[str, Any]:
+        """Return the oldest message of `channel`, waiting until there is one.
+
+        A name that ends at its ``!`` stands for all channels that begin with it. A call that is
+        cancelled, at any moment, has taken no message. Raises NotOwner on a channel that
+        another process got from `new_channel`; InvalidName; LayerClosed.
+
+        Spec: "Specification Details", "Channels".
+        """
+        return unpack(await self._receiver.receive(channel))
+
+    async def new_channel(self, prefix: str = "specific") -> str:
+        """Return the name of a new channel that only this process may receive on.
+
+        Raises InvalidName if `prefix` cannot begin a channel name.
+
+        Spec: "Specification Details", "Channels".
+        """
+        return self._attachment.new_channel(prefix, secrets.token_urlsafe(_RANDOM_BYTES))
+
+    async def group_add(self, group: str, channel: str) -> None:
+        """Add `channel` to `group`; if it is in it, its `group_expiry` begins anew.
+
+        Raises InvalidName; MemoryFull.
+
+        Spec: "Groups", "Persistence".
+        """
+        self._attachment.group_add(
+            group, channel, self._group_expiry_ns, self.get_capacity(channel)
+        )
+
+    async def group_discard(self, group: str, channel: str) -> None:
+        """Remove `channel` from `group`, if it is in it. Raises InvalidName.
+
+        Spec: "Groups".
+        """
+        self._attachment.group_discard(group, channel)
+
+    async def group_send(self, group: str, message: dict[str, Any]) -> None:
+        """Send `message` to the channels that are in `group` now. Never waits.
+
+        A member that is full misses the message. Raises MessageTooLarge; SerializationError;
+        InvalidName; MemoryFull if no memory is left for the message.
+
+        Spec: "Groups", "Capacity".
+        """
+        self._attachment.group_send(group, pack(message), self._expiry_ns)
+
+    async def flush(self) -> None:
+        """Drop every message and every membership, of all processes. Receivers wait on.
+
+        Spec: "Extensions", "Specification Details".
+        """
+        self._attachment.flush()
+
+    async def close(self) -> None:
+        """Detach from the segment; this process's own channels go. A second close does nothing.
+
+        Receives that wait raise LayerClosed, as does every later use. What other processes have
+        in the segment stays, and so does the segment.
+        """
+        self._receiver.close()
+        self._attachment.close()
+
+
+def _nanoseconds(seconds: float) -> int:
+    return max(1, round(seconds * 1_000_000_000))

@@ -1,0 +1,136 @@
+"""Names, makes, checks and removes the IPC objects of a prefix, through posix_ipc.
+
+A prefix has one shared-memory object, ``/asgi_shm.<layout version>.<prefix>``; a fixed set of
+named semaphores, ``<that>:0`` and on; and, for each process that waits, a FIFO that the native
+module makes, ``/dev/shm/<that>:bell.<slot>.<generation>``. A prefix holds no colon, so the
+objects of two prefixes never meet. What is in the segment is none of this module's business.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import grp
+import os
+import pwd
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import posix_ipc
+
+from ._ashm import lib
+from .errors import SegmentPermission
+
+if TYPE_CHECKING:
+    from .config import Config
+
+__all__ = ["check_owner", "make", "object_name", "unlink"]
+
+SHM: Final = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory is on Linux
+
+
+def object_name(prefix: str) -> str:
+    """Return the name of a prefix's shared-memory object."""
+    return f"/asgi_shm.{lib.ASHM_LAYOUT_VERSION}.{prefix}"
+
+
+def check_owner(config: Config) -> None:
+    """Raise SegmentPermission if the segment is another user's and not meant to be shared.
+
+    Shared means: this layer's `mode` lets others in, so do the object's permissions, and it is
+    of this layer's `group` if one is given. A segment that does not exist is nobody's.
+    """
+    path = SHM / object_name(config.prefix)[1:]
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return
+    if status.st_uid == os.geteuid():
+        return
+    shared = config.mode & status.st_mode & 0o066
+    if shared and (config.group is None or status.st_gid == _gid(config.group)):
+        return
+    raise _not_ours(path, status, config)
+
+
+def _not_ours(path: Path, status: os.stat_result, config: Config) -> SegmentPermission:
+    return SegmentPermission(
+        f"the segment of prefix {config.prefix!r}, {path}, belongs to user "
+        f"{_user(status.st_uid)} (mode {status.st_mode & 0o777:#o}, group "
+        f"{_group_name(status.st_gid)}) and this process runs as {_user(os.geteuid())}. Run it "
+        "as that user, give all processes the same CONFIG with mode 0o660 and a common group, "
+        "or choose another prefix"
+    )
+
+
+def make(config: Config) -> None:
+    """Make those objects of a prefix that do not exist, with `mode` and `group` of `config`.
+
+    Another process may do the same at the same time. The segment is made last and empty, so
+    that whoever finds it finds the semaphores too.
+
+    Raises SegmentPermission if an object exists that this process may not use.
+    """
+    name = object_name(config.prefix)
+    for number in range(lib.ASHM_SEMAPHORES):
+        _make_semaphore(f"{name}:{number}", config)
+    with contextlib.suppress(posix_ipc.ExistentialError):
+        memory = posix_ipc.SharedMemory(name, posix_ipc.O_CREX, mode=config.mode)
+        try:
+            _permit(memory.fd, config)
+        finally:
+            memory.close_fd()
+
+
+def _make_semaphore(name: str, config: Config) -> None:
+    with contextlib.suppress(posix_ipc.ExistentialError):
+        posix_ipc.Semaphore(name, posix_ipc.O_CREX, mode=config.mode).close()
+        # The C library keeps a semaphore in a file of this name.
+        _permit(SHM / f"sem.{name[1:]}", config)
+
+
+def _permit(target: int | Path, config: Config) -> None:
+    """Set owner and mode, whatever the umask was when the object was made."""
+    if config.group is not None:
+        try:
+            os.chown(target, -1, _gid(config.group))
+        except PermissionError:
+            raise SegmentPermission(
+                f"this process may not give the IPC objects of prefix {config.prefix!r} to "
+                f"group {config.group!r}: it must be a member of that group"
+            ) from None
+    os.chmod(target, config.mode)
+
+
+def unlink(prefix: str = "asgi") -> bool:
+    """Remove every IPC object of a prefix, of whatever layout version; tell if there was one.
+
+    Processes that are attached notice within a second, and make a new segment; what was in the
+    old one is lost. Raises PermissionError for objects of another user.
+    """
+    ours = re.compile(rf"(sem\.)?asgi_shm\.\d+\.{re.escape(prefix)}(:.*)?")
+    found = False
+    for path in SHM.iterdir():
+        if ours.fullmatch(path.name):
+            found = True
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+    return found
+
+
+def _gid(group: str | int) -> int:
+    return group if isinstance(group, int) else grp.getgrnam(group).gr_gid
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _group_name(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
