@@ -15,6 +15,7 @@ import os
 import threading
 import time
 import weakref
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 from . import segment
@@ -347,13 +348,14 @@ class Attachment:
         if code:
             raise self._error(code)
 
-    def info(self) -> dict[str, int]:
+    def info(self) -> SimpleNamespace:
         """Return the figures of ashm_info, by their names there."""
         info = ffi.new("ashm_info *")
         code = self._call(lib.ashm_get_info, info)
         if code:
             raise self._error(code)
-        return {name: getattr(info, name) for name, _ in ffi.typeof("ashm_info").fields}
+        names = [name for name, _ in ffi.typeof("ashm_info").fields]
+        return SimpleNamespace(**{name: getattr(info, name) for name in names})
 
     def set_clock(self, now_ns: int) -> None:
         """For tests: stand at `now_ns` on the segment's clock; 0: run again."""

@@ -35,7 +35,7 @@ channel_is_full(tx *t, const channel_shm *channel, bool *expired)
 
 /* Somebody waits for all channels of this one's prefix. */
 static void
-ring_family(tx *t, uint32_t channel)
+tell_family(tx *t, uint32_t channel)
 {
     const char *name = node_name(t, channel);
     size_t family = slots_family(name, node_at(t, channel)->name_length);
@@ -49,6 +49,32 @@ ring_family(tx *t, uint32_t channel)
     }
 }
 
+void
+channel_tell(tx *t, uint32_t channel)
+{
+    channel_shm *c = channel_at(t, channel);
+
+    if (c->waiting_head != 0) {
+        waiters_ring(t, c);
+    } else if (ASHM_UNLIKELY(t->mailbox->families != 0)) {
+        tell_family(t, channel);
+    }
+}
+
+void
+channel_pass_turn(tx *t, uint32_t channel)
+{
+    channel_shm *c = channel_at(t, channel);
+    size_t length = c->node.name_length;
+
+    /* Whether a channel of a prefix has one nobody knows without a look at all of them. */
+    if (c->live != 0) {
+        channel_tell(t, channel);
+    } else if (length > 0 && node_name(t, channel)[length - 1] == '!') {
+        waiters_ring(t, c);
+    }
+}
+
 bool
 channel_deliver(tx *t, uint32_t channel, uint32_t message, uint64_t deadline)
 {
@@ -58,11 +84,7 @@ channel_deliver(tx *t, uint32_t channel, uint32_t message, uint64_t deadline)
         return false;
     }
     tx_set64(t, &t->mailbox->sent, t->mailbox->sent + 1);
-    if (c->waiting_head != 0) {
-        waiters_ring(t, c);
-    } else if (ASHM_UNLIKELY(t->mailbox->families != 0)) {
-        ring_family(t, channel);
-    }
+    channel_tell(t, channel);
     return true;
 }
 
@@ -100,15 +122,6 @@ channel_oldest(tx *t, const char *prefix, size_t length, uint32_t *oldest)
         }
     }
     return tx_commit(t);
-}
-
-bool
-channel_may_have_message(tx *t, uint32_t channel)
-{
-    const channel_shm *c = channel_at(t, channel);
-    size_t length = c->node.name_length;
-
-    return c->live != 0 || (length > 0 && node_name(t, channel)[length - 1] == '!');
 }
 
 bool

@@ -32,8 +32,11 @@ bool channel_deliver(tx *t, uint32_t channel, uint32_t message, uint64_t deadlin
  * with the prefix; 0: none has one. Looks at every record of the mailbox. */
 int channel_oldest(tx *t, const char *prefix, size_t length, uint32_t *oldest);
 
-/* May a waiter for this channel find something? For a prefix that is always so. */
-bool channel_may_have_message(tx *t, uint32_t channel);
+/* The channel has a message: tell the next that waits for it, or else for its prefix. */
+void channel_tell(tx *t, uint32_t channel);
+
+/* Somebody who was told of a message goes without it: tell the next, if it may be there. */
+void channel_pass_turn(tx *t, uint32_t channel);
 
 /* Free a record that has no message, member or waiter. */
 bool channel_is_unused(const channel_shm *channel);

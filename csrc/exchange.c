@@ -129,7 +129,7 @@ end_wait(tx *t, const reception *r, uint32_t waited, bool same)
     if ((r->flags & ASHM_OTHERS) != 0) {
         (void)waiters_await(t, waited, own_slot(t), r->cookie); /* its record is there */
     } else if (waiters_leave(t, waited, own_slot(t)) && !same) {
-        waiters_ring(t, channel_at(t, waited));
+        waiters_ring(t, channel_at(t, waited)); /* others may be left of the prefix */
     }
 }
 
@@ -162,7 +162,7 @@ take(tx *t, const reception *r, uint32_t channel, uint32_t waited)
         end_wait(t, r, waited, waited == channel);
     }
     if (c->live != 0) {
-        waiters_ring(t, c);
+        channel_tell(t, channel);
     }
     out->more = c->live;
     out->name_length = c->node.name_length;
@@ -267,9 +267,8 @@ exchange_unwait(tx *t, const char *name, size_t length)
         return rc;
     }
     channel = channel_find(t, from.hash, name, length);
-    if (channel != 0 && waiters_leave(t, channel, own_slot(t)) &&
-        channel_may_have_message(t, channel)) {
-        waiters_ring(t, channel_at(t, channel));
+    if (channel != 0 && waiters_leave(t, channel, own_slot(t))) {
+        channel_pass_turn(t, channel);
     }
     rc = tx_commit(t);
     mailbox_leave(t);

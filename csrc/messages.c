@@ -66,6 +66,7 @@ each_piece(tx *t, uint32_t message, uint32_t length,
         return;
     }
     room = PAGE_SIZE_SHM - BODY_OFFSET;
+    room = length < room ? length : room;
     copy((char *)section_at(t, MESSAGES, message, PAGE_SIZE_SHM) + BODY_OFFSET, &data, room);
     for (length -= room; length > 0 && t->fault == 0; length -= room) {
         page = page_next(t, MESSAGES, page);

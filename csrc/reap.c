@@ -46,8 +46,8 @@ leave_channel(tx *t, uint32_t waiter, uint32_t slot)
 {
     uint32_t channel = waiter_at(t, waiter)->channel;
 
-    if (waiters_leave(t, channel, slot) && channel_may_have_message(t, channel)) {
-        waiters_ring(t, channel_at(t, channel));
+    if (waiters_leave(t, channel, slot)) {
+        channel_pass_turn(t, channel);
     }
     waiters_unqueue(t, waiter);
     waiters_remove(t, waiter);

@@ -24,7 +24,7 @@ sweep_channel(tx *t, uint32_t channel)
         return rc;
     }
     if (c->live != 0) {
-        waiters_ring(t, c); /* whoever was told may be stopped */
+        channel_tell(t, channel); /* whoever was told may be stopped */
     } else if (channel_is_unused(c)) {
         if (!spare_new(t, &c->node)) {
             channel_remove(t, channel);
@@ -80,6 +80,18 @@ sweep_node(tx *t, uint32_t node)
         tx_fault(t, ASHM_CORRUPT);
         return tx_commit(t);
     }
+}
+
+/* The same, for who wants the memory now: nothing is spared for being new. */
+static int
+purge_node(tx *t, uint32_t node)
+{
+    node_shm *n = node_at(t, node);
+
+    if ((n->flags & NODE_NEW) != 0) {
+        node_set(t, n, n->flags & (uint8_t)~NODE_NEW, n->log2);
+    }
+    return sweep_node(t, node);
 }
 
 /* ---- walks ---- */
@@ -140,6 +152,15 @@ sweep_some(tx *t, uint32_t mailbox, uint32_t buckets)
     return rc;
 }
 
+/* Twice: memberships and waiters go first, then the groups and channels they were of. */
+static int
+purge(tx *t)
+{
+    int rc = walk_all(t, purge_node);
+
+    return rc != 0 ? rc : walk_all(t, purge_node);
+}
+
 int
 sweep_all(tx *t)
 {
@@ -147,7 +168,11 @@ sweep_all(tx *t)
     int rc = 0;
 
     for (uint32_t i = 0; i < mailboxes && rc == 0; i++) {
-        rc = sweep_some(t, i, UINT32_MAX);
+        if ((rc = mailbox_enter(t, i)) != 0) {
+            return rc;
+        }
+        rc = purge(t);
+        mailbox_leave(t);
     }
     return rc;
 }
@@ -180,7 +205,7 @@ sweep_flush(tx *t)
             return rc;
         }
         if ((rc = mailbox_drop_broadcasts(t)) == 0 && (rc = walk_all(t, flush_node)) == 0) {
-            rc = walk_all(t, sweep_node); /* the empty records */
+            rc = purge(t); /* the empty records */
         }
         mailbox_leave(t);
     }

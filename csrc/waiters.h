@@ -23,11 +23,11 @@
 /* The slot counts as waiting for the channel. false: no memory for its record. */
 bool waiters_await(tx *t, uint32_t channel, uint32_t slot, uint64_t cookie);
 
-/* Tell the next waiter, if there is one: a message came, or a turn is passed on. */
+/* Tell the next waiter of this very channel, if there is one. */
 void waiters_ring(tx *t, channel_shm *channel);
 
 /* The slot took a message, or gives up: it is IDLE from here on. true if it was RUNG,
- * that is, if its turn has to go on to another while messages are left. */
+ * that is, if its turn has to go on to another: channel_tell(), if a message is left. */
 bool waiters_leave(tx *t, uint32_t channel, uint32_t slot);
 
 /* Take one RUNG waiter off the slot's ready list. false: there is none. */
