@@ -57,8 +57,9 @@ class Site:
             for line in output:
                 print(line, end="")  # into the report of the test that runs  # noqa: T201
                 self.said += line
-                if found := re.search(r"http://\S+", line):
-                    self.url = found[0]
+                if found := re.search(r"The chat is at  (\S+)", line):
+                    self.url = found[1]
+                if "Ctrl-C ends it" in line:  # the last line of the greeting
                     self._started.set()
         self._started.set()
 

@@ -45,9 +45,9 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
 
         room = self.scope["url_route"]["kwargs"]["room"]
         self.member = Member(uuid.uuid4().hex[:12], nick, room)
-        await self.send_json({"type": "welcome", "id": self.member.id, "pid": os.getpid()})
         await self.channel_layer.group_add(names.room_group(room), self.channel_name)
         await self.channel_layer.group_add(names.EVERYONE, self.channel_name)
+        await self.send_json({"type": "welcome", "id": self.member.id, "pid": os.getpid()})
         roster.enter(self.channel_name, self.member)
         await self.channel_layer.group_send(
             names.EVERYONE, {"type": "presence.ask", "reply_to": self.channel_name}
