@@ -42,8 +42,10 @@ def fresh_prefix() -> str:
 
 
 def leftovers(prefix: str) -> list[str]:
-    """The IPC objects that carry a prefix in their names."""
-    return sorted(path.name for path in SHM.iterdir() if prefix in path.name)
+    """The IPC objects of a prefix."""
+    return sorted(
+        path.name for path in SHM.iterdir() if path.name.partition(":")[0].endswith(prefix)
+    )
 
 
 async def soon(awaitable: Awaitable[T]) -> T:

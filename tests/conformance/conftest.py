@@ -71,8 +71,10 @@ async def make_layer(
         return layer
 
     yield make
-    for layer in layers:
-        layer._attachment.verify()
+    for used in prefixes if layers else ():
+        witness = ShmChannelLayer(prefix=used)
+        witness._attachment.verify()
+        await witness.close()
     for layer in layers:
         await layer.close()
     for used in prefixes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import select
 import signal
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
@@ -90,29 +91,43 @@ class Peer:
 
     def kill(self) -> None:
         self._process.kill()
-        self._process.join(TIMEOUT)
+        self._wait_for_its_end()
 
     def close(self) -> None:
         """Let the process end as a program does that has reached its last line."""
         if self._process.exitcode is None:
             self._connection.send(None)
-            self._process.join(TIMEOUT)
+            self._wait_for_its_end()
             assert self._process.exitcode == 0
+
+    def _wait_for_its_end(self) -> None:
+        # Not with join(): that waits for a pipe which children of the peer hold, too.
+        ended = os.pidfd_open(self.pid)
+        try:
+            assert select.select([ended], [], [], TIMEOUT)[0], "the peer does not end"
+        finally:
+            os.close(ended)
 
 
 def _serve(connection: Connection, user: int | None, options: dict[str, Any]) -> None:
-    if user is not None:
-        os.setgroups([])
-        os.setgid(user)
-        os.setuid(user)
     layer = None
     while (order := connection.recv()) is not None:
         work, arguments = order
         try:
-            layer = layer or ShmChannelLayer(**options)
+            if layer is None:
+                # Not before an order has imported what another user may not be able to read.
+                become(user)
+                layer = ShmChannelLayer(**options)
             connection.send(asyncio.run(work(layer, connection.send, *arguments)))
         except Exception as error:
             connection.send(error)
+
+
+def become(user: int | None) -> None:
+    if user is not None:
+        os.setgroups([])
+        os.setgid(user)
+        os.setuid(user)
 
 
 async def call(layer: Any, say: Say, method: str, *arguments: Any) -> Any:
