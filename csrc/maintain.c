@@ -101,11 +101,5 @@ maintain_reclaim(ashm *a, tx *t)
     }
     store_relaxed64(&a->reclaim_at, t->now + RECLAIM_INTERVAL);
     (void)reap_dead(a);
-    if (sweep_all(t) != 0) {
-        return false;
-    }
-    if (tx_memory(t)) {
-        heap_trim(t, MESSAGES, &a->header->message_heap);
-    }
-    return tx_commit(t) == 0;
+    return sweep_all(t) == 0;
 }

@@ -152,13 +152,38 @@ sweep_some(tx *t, uint32_t mailbox, uint32_t buckets)
     return rc;
 }
 
+/* Give back what an empty table, and blocks that are free, keep for the next use. */
+static int
+trim(tx *t)
+{
+    int rc;
+
+    if (t->mailbox->table.count == 0 && (rc = table_free(t)) != 0) {
+        return rc;
+    }
+    heap_trim(t, TABLES, &t->mailbox->heap);
+    return tx_commit(t);
+}
+
 /* Twice: memberships and waiters go first, then the groups and channels they were of. */
 static int
 purge(tx *t)
 {
-    int rc = walk_all(t, purge_node);
+    int rc;
 
-    return rc != 0 ? rc : walk_all(t, purge_node);
+    if ((rc = walk_all(t, purge_node)) != 0 || (rc = walk_all(t, purge_node)) != 0) {
+        return rc;
+    }
+    return trim(t);
+}
+
+static int
+trim_messages(tx *t)
+{
+    if (tx_memory(t)) {
+        heap_trim(t, MESSAGES, &t->party.a->header->message_heap);
+    }
+    return tx_commit(t);
 }
 
 int
@@ -174,7 +199,7 @@ sweep_all(tx *t)
         rc = purge(t);
         mailbox_leave(t);
     }
-    return rc;
+    return rc != 0 ? rc : trim_messages(t);
 }
 
 /* ---- flushing ---- */
@@ -209,7 +234,7 @@ sweep_flush(tx *t)
         }
         mailbox_leave(t);
     }
-    return rc;
+    return rc != 0 ? rc : trim_messages(t);
 }
 
 /* ---- clearing ---- */
@@ -249,10 +274,8 @@ sweep_clear(tx *t)
 
     if ((rc = mailbox_drop_broadcasts(t)) != 0 ||
         (rc = clear_waiters(t, t->mailbox_index - COMMONS)) != 0 ||
-        (rc = walk_all(t, flush_node)) != 0 || (rc = walk_all(t, remove_empty)) != 0 ||
-        (rc = table_free(t)) != 0) {
+        (rc = walk_all(t, flush_node)) != 0 || (rc = walk_all(t, remove_empty)) != 0) {
         return rc;
     }
-    heap_trim(t, TABLES, &t->mailbox->heap);
-    return tx_commit(t);
+    return trim(t);
 }

@@ -12,7 +12,7 @@
 /* Visit the next `buckets` of a mailbox's table. */
 int sweep_some(tx *t, uint32_t mailbox, uint32_t buckets);
 
-/* Visit all of every mailbox. */
+/* Visit all of every mailbox, spare nothing for being new, and give back spare memory. */
 int sweep_all(tx *t);
 
 /* Drop all messages and memberships of every mailbox; waiters stay. */
