@@ -60,6 +60,8 @@ LOCK_WAIT_NS: Final = 10_000_000_000
 OPEN_ATTEMPTS: Final = 10
 # Bodies up to this size need one call.
 BUFFER_SIZE: Final = 65536
+# Seconds between two warnings of a kind.
+LOG_INTERVAL: Final = 10.0
 # Awaited channels that one call reports.
 READY_BATCH: Final = 256
 
@@ -76,6 +78,40 @@ class _Buffer:
         self.out = ffi.new("ashm_received *")
 
 
+class _Handles:
+    """The native handles of an attachment; closed with it, or when it is garbage."""
+
+    def __init__(self) -> None:
+        self.current: Any = ffi.NULL
+        # The segment was removed, but other threads may be inside yet: since when, handle.
+        self.retired: list[tuple[float, Any]] = []
+
+    def close(self) -> None:
+        handle, self.current = self.current, ffi.NULL
+        if handle:
+            lib.ashm_close(handle)
+        while self.retired:
+            lib.ashm_close(self.retired.pop()[1])
+
+
+class _SeldomLogger:
+    """Logs a warning at most once in a while, and says how many it has kept to itself."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+        self._held_back = 0
+
+    def warning(self, text: str, *arguments: object) -> None:
+        now = time.monotonic()
+        if now < self._next:
+            self._held_back += 1
+            return
+        self._next = now + LOG_INTERVAL
+        held_back, self._held_back = self._held_back, 0
+        suffix = f" ({held_back} more like this since the last)" if held_back else ""
+        logger.warning(text + suffix, *arguments)
+
+
 class Attachment:
     """An open segment, as this process sees it.
 
@@ -86,11 +122,13 @@ class Attachment:
     def __init__(self, config: Config) -> None:
         """Take the layer's configuration. Nothing is opened yet."""
         self._config = config
-        self._handle: Any = ffi.NULL
+        self._handles = _Handles()
+        # Not at exit: a daemon thread may be inside, and the kernel knows who is gone.
+        weakref.finalize(self, self._handles.close).atexit = False
+        self._unsent = _SeldomLogger()
         self._clock_ns = 0
         self._closed = False
         self._buffers: list[_Buffer] = []
-        self._retired: list[tuple[float, Any]] = []
         self._opening = threading.Lock()
         self.on_fork: Callable[[], None] = _do_nothing
         self.on_replaced: Callable[[], None] = _do_nothing
@@ -102,9 +140,9 @@ class Attachment:
         with self._opening:
             if self._closed:
                 raise LayerClosed("this layer was closed; make another one")
-            if not self._handle:
-                self._handle = self._open_or_make()
-            return self._handle
+            if not self._handles.current:
+                self._handles.current = self._open_or_make()
+            return self._handles.current
 
     def _open_or_make(self) -> Any:
         for _ in range(OPEN_ATTEMPTS):
@@ -156,23 +194,23 @@ class Attachment:
     def _reopen(self, old: Any) -> None:
         """The segment has lost its name: go on with the one that has it now, or a new one."""
         with self._opening:
-            if self._handle != old:
+            if self._handles.current != old:
                 return  # another thread was faster
             logger.warning(
                 "the segment of prefix %r was removed while in use; what was in it is lost, and "
                 "this process goes on with a new one (systemd: RemoveIPC=no)",
                 self._config.prefix,
             )
-            # Other threads may be inside the old one yet.
-            self._retired.append((time.monotonic(), old))
-            self._handle = self._open_or_make()
+            self._handles.retired.append((time.monotonic(), old))
+            self._handles.current = self._open_or_make()
         self.on_replaced()
 
     def _close_retired(self) -> None:
         """Close handles that no thread can be inside any more."""
         limit = time.monotonic() - 2 * LOCK_WAIT_NS / 1e9
-        while self._retired and self._retired[0][0] < limit:
-            lib.ashm_close(self._retired.pop(0)[1])
+        retired = self._handles.retired
+        while retired and retired[0][0] < limit:
+            lib.ashm_close(retired.pop(0)[1])
 
     def _forked(self) -> None:
         """In the child of a fork: no other thread is there, and no lock is held for us."""
@@ -187,19 +225,15 @@ class Attachment:
         """
         with self._opening:
             self._closed = True
-            handle, self._handle = self._handle, ffi.NULL
-            if handle:
-                lib.ashm_close(handle)
-            while self._retired:
-                lib.ashm_close(self._retired.pop()[1])
+            self._handles.close()
 
     def _call(self, function: Any, *arguments: Any) -> int:
         """Call a native function that takes the handle; once more if that was replaced."""
-        handle = self._handle or self._open()
+        handle = self._handles.current or self._open()
         code: int = function(handle, *arguments)
         if code == _REPLACED:
             self._reopen(handle)
-            code = function(self._handle or self._open(), *arguments)
+            code = function(self._handles.current or self._open(), *arguments)
         return code
 
     # -- messages -----------------------------------------------------------------------
@@ -300,10 +334,15 @@ class Attachment:
             raise self._error(code, channel, group=group)
 
     def group_send(self, group: str, body: bytes, expiry_ns: int) -> None:
-        """Send a body to the members of a group."""
+        """Send a body to the members of a group; without memory it is dropped and logged."""
         g = _encoded(group, "group")
         code = self._call(lib.ashm_group_send, g, len(g), body, len(body), expiry_ns)
-        if code:
+        if code in _FULL:
+            # "It cannot raise ChannelFull": the segment counts it, and the log says it.
+            self._unsent.warning(
+                "a message to group %r was dropped: %s", group, self._error(code)
+            )
+        elif code:
             raise self._error(code, group=group, size=len(body))
 
     # -- the whole ----------------------------------------------------------------------
@@ -360,7 +399,7 @@ class Attachment:
     def set_clock(self, now_ns: int) -> None:
         """For tests: stand at `now_ns` on the segment's clock; 0: run again."""
         self._clock_ns = now_ns
-        lib.ashm_set_clock(self._handle or self._open(), now_ns)
+        lib.ashm_set_clock(self._handles.current or self._open(), now_ns)
 
     # -- errors -------------------------------------------------------------------------
 
@@ -412,7 +451,7 @@ class Attachment:
 
     def _busy(self) -> LockTimeout:
         pid, lock = ffi.new("int *"), ffi.new("char **")
-        lib.ashm_blame(self._handle, pid, lock)
+        lib.ashm_blame(self._handles.current, pid, lock)
         what = ffi.string(lock[0]).decode() if lock[0] else "a"
         return LockTimeout(
             f"process {pid[0]} holds the {what} lock of prefix {self._config.prefix!r} and does "

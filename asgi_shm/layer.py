@@ -123,8 +123,8 @@ class ShmChannelLayer(BaseChannelLayer):
     async def group_send(self, group: str, message: dict[str, Any]) -> None:
         """Send `message` to the channels that are in `group` now. Never waits.
 
-        A member that is full misses the message. Raises MessageTooLarge; SerializationError;
-        InvalidName; MemoryFull if no memory is left for the message.
+        A member that is full misses the message; if no memory is left, all do, and a warning
+        is logged. Raises MessageTooLarge; SerializationError; InvalidName.
 
         Spec: "Groups", "Capacity".
         """

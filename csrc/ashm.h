@@ -186,7 +186,7 @@ typedef struct {
     uint32_t slot;             /* this process's, or ASHM_SLOTS */
     uint64_t channels, groups, memberships, messages; /* records; queued messages */
     uint64_t sent, received;   /* counters since the segment was made */
-    uint64_t full, expired, gone; /* messages dropped, by reason */
+    uint64_t full, expired, gone, unsent; /* messages dropped, by reason */
 } ashm_info;
 
 ASHM_API int ashm_get_info(ashm *handle, ashm_info *info);

@@ -64,6 +64,16 @@ is_shortage(int rc)
         return end(a, &t, rc);                                                          \
     } while (0)
 
+/* A group send without memory loses the message, for the caller of the layer in silence. */
+static void
+count_unsent(ashm *a, int rc)
+{
+    if (ASHM_UNLIKELY(is_shortage(rc))) {
+        atomic_fetch_add_explicit(&handle_slot(a, a->own->slot)->unsent, 1,
+                                  memory_order_relaxed); /* a counter */
+    }
+}
+
 /* ---- opening and closing ---- */
 
 int
@@ -227,18 +237,28 @@ ashm_group_discard(ashm *a, const char *group, size_t group_length, const char *
     OPERATION(a, t, membership_discard(&t, group, group_length, channel, channel_length));
 }
 
+static int
+group_send(ashm *a, const char *group, size_t group_length, const void *body, uint32_t length,
+           uint64_t expiry)
+{
+    OPERATION(a, t, membership_send(&t, group, group_length, body, length, expiry));
+}
+
 int
 ashm_group_send(ashm *a, const char *group, size_t group_length, const void *body,
                 size_t length, uint64_t expiry)
 {
+    int rc;
+
     if (!names_is_group(group, group_length)) {
         return ASHM_BAD_NAME;
     }
     if (is_too_large(a, length)) {
         return ASHM_TOO_LARGE;
     }
-    OPERATION(a, t,
-              membership_send(&t, group, group_length, body, (uint32_t)length, expiry));
+    rc = group_send(a, group, group_length, body, (uint32_t)length, expiry);
+    count_unsent(a, rc);
+    return rc;
 }
 
 /* ---- the whole ---- */

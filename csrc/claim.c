@@ -277,7 +277,9 @@ move_in(ashm *a, uint32_t index)
     int guard, rc = 0;
 
     if (atomic_load_explicit(&slot->state, memory_order_acquire) != SLOT_FREE) {
-        if ((rc = kernel_lock(a->name, &a->id, BYTE_RECOVERY, a->lock_wait_ns, &guard)) != 0) {
+        /* Not waited for: as long as we hold its life, the dead holder seems alive to whoever
+         * has the recovery lock and may need one of its locks. */
+        if ((rc = kernel_lock(a->name, &a->id, BYTE_RECOVERY, 0, &guard)) != 0) {
             return rc;
         }
         rc = reap_slot(a, index);
@@ -293,14 +295,15 @@ move_in(ashm *a, uint32_t index)
     slot->pid = (uint32_t)getpid();
     slot->nonce = (uint32_t)(random[0] + (uint64_t)getpid() + own->generation) & 0xffff;
     slot->since = handle_now(a);
-    atomic_store_explicit(&slot->gone, 0, memory_order_relaxed); /* nobody knows it yet */
+    store_relaxed64(&slot->gone, 0); /* nobody knows it yet */
+    store_relaxed64(&slot->unsent, 0);
     store_relaxed64(&slot->bell, 0);
     atomic_store_explicit(&slot->generation, own->generation, memory_order_release);
     atomic_store_explicit(&slot->state, SLOT_TAKEN, memory_order_release);
     return 0;
 }
 
-/* 0: it is ours. EAGAIN: somebody lives there. */
+/* 0: it is ours. EAGAIN: somebody lives there. ASHM_BUSY: it could not be reaped now. */
 static int
 try_slot(ashm *a, uint32_t slot)
 {
@@ -320,28 +323,47 @@ try_slot(ashm *a, uint32_t slot)
     return 0;
 }
 
+static bool
+seems_taken(const ashm *a, uint32_t slot)
+{
+    return slot < handle_slots_high(a) &&
+           atomic_load_explicit(&handle_slot(a, slot)->state, memory_order_relaxed) != SLOT_FREE;
+}
+
+/* Those that were given back come first, then those whose holder may be dead. */
 static int
 find_slot(ashm *a)
 {
-    uint32_t high = handle_slots_high(a);
+    int result = ASHM_NO_SLOT;
+
+    for (int taken = 0; taken <= 1; taken++) {
+        for (uint32_t i = 0; i < ASHM_SLOTS; i++) {
+            int rc;
+
+            if (seems_taken(a, i) != (taken != 0)) {
+                continue;
+            }
+            if ((rc = try_slot(a, i)) == ASHM_BUSY) {
+                result = rc;
+            } else if (rc != EAGAIN) {
+                return rc;
+            }
+        }
+    }
+    return result;
+}
+
+static int
+wait_for_slot(ashm *a)
+{
+    const struct timespec pause = {.tv_nsec = NS_PER_MS / 2};
+    uint64_t deadline = clock_monotonic() + a->lock_wait_ns;
     int rc;
 
-    /* Those that were used before come first: their memory is there. */
-    for (uint32_t i = 0; i < ASHM_SLOTS; i++) {
-        if (i < high && atomic_load_explicit(&handle_slot(a, i)->state,
-                                             memory_order_relaxed) == SLOT_TAKEN) {
-            continue; /* perhaps dead: looked at below */
-        }
-        if ((rc = try_slot(a, i)) != EAGAIN) {
-            return rc;
-        }
+    while ((rc = find_slot(a)) == ASHM_BUSY && clock_monotonic() < deadline) {
+        nanosleep(&pause, NULL);
     }
-    for (uint32_t i = 0; i < ASHM_SLOTS; i++) {
-        if ((rc = try_slot(a, i)) != EAGAIN) {
-            return rc;
-        }
-    }
-    return ASHM_NO_SLOT;
+    return rc;
 }
 
 int
@@ -352,7 +374,7 @@ claim_slot_slow(ashm *a)
 
     pthread_mutex_lock(&own->claiming);
     if (atomic_load_explicit(&own->attached, memory_order_relaxed) == 0) {
-        if ((rc = find_slot(a)) == 0) {
+        if ((rc = wait_for_slot(a)) == 0) {
             atomic_store_explicit(&own->attached, 1, memory_order_release);
         }
     }

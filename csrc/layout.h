@@ -257,7 +257,8 @@ typedef struct slot_shm {
     uint32_t nonce;        /* 16 random bits of the client's name */
     uint64_t since;        /* clock when it was claimed */
     atomic_u64 gone;       /* messages it dropped as their process was gone */
-    uint8_t pad1[CACHE_LINE - 32];
+    atomic_u64 unsent;     /* group messages it dropped for want of memory */
+    uint8_t pad1[CACHE_LINE - 40];
     atomic_u64 bell; /* sequence << 1 | armed: see doorbell.h */
     uint8_t pad2[CACHE_LINE - 8];
     mailbox_shm mailbox;

@@ -1,8 +1,6 @@
 /* lock.c: the slow paths of lock.h. */
 #include "lock.h"
 
-#include <errno.h>
-
 #include "recover.h"
 
 const char LOCK_COMMONS[] = "commons", LOCK_MAILBOX[] = "mailbox", LOCK_MEMORY[] = "memory";
@@ -24,15 +22,26 @@ lock_wake(ashm *a, lock_shm *lock)
     sem_post(lock_semaphore(a, lock)); /* EOVERFLOW: there are posts enough */
 }
 
-/* Sleep until a post or the end of the slice. Interrupted is as good as woken. */
-static bool
-slept_a_slice(sem_t *semaphore, uint64_t slice)
+/* Sleep until a post, a signal, or the time given. Which it was the caller need not know:
+ * the semaphore is shared, so a post may be meant for somebody else. */
+static void
+sleep_until(sem_t *semaphore, uint64_t until)
 {
-    uint64_t until = clock_monotonic() + slice;
     struct timespec at = {.tv_sec = (time_t)(until / NS_PER_SECOND),
                           .tv_nsec = (long)(until % NS_PER_SECOND)};
 
-    return sem_clockwait(semaphore, CLOCK_MONOTONIC, &at) != 0 && errno == ETIMEDOUT;
+    (void)sem_clockwait(semaphore, CLOCK_MONOTONIC, &at);
+}
+
+/* A slice has gone by: is the lock's owner dead? A reaper, who has the recovery lock, looks at
+ * everybody: the owner may live and itself wait for a dead one. */
+static int
+look_for_dead(const lock_party *party, uint64_t word)
+{
+    int rc = party->recovering ? recover_others(party->a, lock_owner_slot(party->owner))
+                               : recover_owner(party->a, word);
+
+    return rc == ASHM_BUSY ? 0 : rc; /* somebody else is at it */
 }
 
 static int
@@ -50,15 +59,17 @@ int
 lock_wait(const lock_party *party, lock_shm *lock, const char *what)
 {
     ashm *a = party->a;
-    uint64_t owner = party->owner;
-    uint64_t deadline = clock_monotonic() + a->lock_wait_ns;
+    uint64_t now = clock_monotonic();
+    uint64_t deadline = now + a->lock_wait_ns;
     uint64_t slice = SLICE_FIRST;
+    uint64_t slice_end = now + slice;
     uint64_t word;
+    int rc;
 
     /* Critical sections are short: most waits end here. */
     for (int i = 0; i < SPINS; i++) {
         cpu_relax();
-        if (load_relaxed64(&lock->word) == 0 && cas_acquire64(&lock->word, 0, owner)) {
+        if (load_relaxed64(&lock->word) == 0 && cas_acquire64(&lock->word, 0, party->owner)) {
             return 0;
         }
     }
@@ -66,7 +77,7 @@ lock_wait(const lock_party *party, lock_shm *lock, const char *what)
         word = load_relaxed64(&lock->word); /* the CAS below decides */
         if (word == 0) {
             /* Taken with W: others may sleep yet, and we cannot know. */
-            if (cas_acquire64(&lock->word, 0, owner | LOCK_WAITERS)) {
+            if (cas_acquire64(&lock->word, 0, party->owner | LOCK_WAITERS)) {
                 return 0;
             }
             continue;
@@ -74,20 +85,18 @@ lock_wait(const lock_party *party, lock_shm *lock, const char *what)
         if (!(word & LOCK_WAITERS) && !cas_acquire64(&lock->word, word, word | LOCK_WAITERS)) {
             continue;
         }
-        if (!slept_a_slice(lock_semaphore(a, lock), slice)) {
+        sleep_until(lock_semaphore(a, lock), slice_end);
+        now = clock_monotonic();
+        if (now < slice_end) {
             continue;
         }
-        slice = slice * 2 < SLICE_LAST ? slice * 2 : SLICE_LAST;
-        word = load_relaxed64(&lock->word);
-        if (word != 0) {
-            int rc = recover_owner(a, word, party->recovering);
-
-            if (rc != 0 && rc != ASHM_BUSY) {
-                return rc;
-            }
+        if ((rc = look_for_dead(party, word)) != 0) {
+            return rc;
         }
-        if (clock_monotonic() >= deadline) {
+        if (now >= deadline) {
             return gave_up(a, word, what);
         }
+        slice = slice * 2 < SLICE_LAST ? slice * 2 : SLICE_LAST;
+        slice_end = now + slice;
     }
 }

@@ -120,8 +120,12 @@ kernel_lock(const char *name, const object_id *id, uint64_t byte, uint64_t wait_
     for (;;) {
         int opened, rc;
 
+        if (wait_ns > 0) {
+            fork_guard_lock();
+        } else if (pthread_mutex_trylock(&fork_guard) != 0) {
+            return ASHM_BUSY; /* another thread is at something of the kind */
+        }
         /* Tried and not waited for: a fork must not wait for another process. */
-        fork_guard_lock();
         if ((rc = object_open(name, id, &opened)) == 0) {
             if ((rc = byte_set(opened, F_WRLCK, byte)) == 0) {
                 *fd = opened;

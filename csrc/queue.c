@@ -109,12 +109,9 @@ rewrite(tx *t, channel_shm *channel)
     uint32_t old_ring = channel->ring;
     uint32_t ring, n = 0;
 
-    if (channel->live > (1u << log2) / 2 || old_log2 == 0) {
+    /* No capacity is above the largest size: what is full at that has holes. */
+    if (log2 < LOG2_MAX && (channel->live > (1u << log2) / 2 || old_log2 == 0)) {
         log2++;
-    }
-    if (log2 > LOG2_MAX) {
-        tx_fault(t, ASHM_CORRUPT); /* no capacity is so large */
-        return false;
     }
     if ((ring = ring_take(t, log2)) == 0) {
         return false;

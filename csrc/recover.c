@@ -57,7 +57,7 @@ is_dead(ashm *a, int fd, uint64_t word)
 }
 
 int
-recover_owner(ashm *a, uint64_t word, bool recovering)
+recover_owner(ashm *a, uint64_t word)
 {
     int fd, guard, rc;
 
@@ -70,9 +70,6 @@ recover_owner(ashm *a, uint64_t word, bool recovering)
     if (!is_dead(a, fd, word)) {
         return 0;
     }
-    if (recovering) {
-        return recover_slot(a, lock_owner_slot(word));
-    }
     if ((rc = kernel_lock(a->name, &a->id, BYTE_RECOVERY, 0, &guard)) != 0) {
         return rc;
     }
@@ -82,4 +79,25 @@ recover_owner(ashm *a, uint64_t word, bool recovering)
     }
     kernel_unlock(guard, BYTE_RECOVERY);
     return rc;
+}
+
+int
+recover_others(ashm *a, uint32_t own)
+{
+    uint32_t slots = handle_slots_high(a);
+    int fd, rc;
+
+    if ((rc = handle_fd(a, &fd)) != 0) {
+        return rc;
+    }
+    for (uint32_t i = 0; i < slots; i++) {
+        uint32_t state =
+            atomic_load_explicit(&handle_slot(a, i)->state, memory_order_acquire);
+
+        if (i != own && state != SLOT_FREE && !life_exists(fd, BYTE_LIFE(i)) &&
+            (rc = recover_slot(a, i)) != 0) {
+            return rc;
+        }
+    }
+    return 0;
 }

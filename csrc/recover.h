@@ -16,9 +16,12 @@
 #include "handle.h"
 
 /* If the owner of this lock word is dead, recover its slot. 0: done, or it lives.
- * ASHM_BUSY: somebody else is at it. `recovering`: the caller holds the recovery
- * lock already. */
-int recover_owner(ashm *a, uint64_t word, bool recovering);
+ * ASHM_BUSY: somebody else is at it. */
+int recover_owner(ashm *a, uint64_t word);
+
+/* Recover every slot whose holder is dead, but for the one in whose name the caller acts. The
+ * caller holds the recovery lock. */
+int recover_others(ashm *a, uint32_t own);
 
 /* Undo and free, for a slot whose holder is known to be dead. The caller holds
  * the recovery lock. ASHM_CORRUPT if the log is beyond use. */

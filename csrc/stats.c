@@ -79,6 +79,7 @@ stats_collect(tx *t, ashm_info *info)
         /* Hints and counters. */
         sum.attached += atomic_load_explicit(&slot->state, memory_order_relaxed) == SLOT_TAKEN;
         sum.gone += load_relaxed64(&slot->gone);
+        sum.unsent += load_relaxed64(&slot->unsent);
     }
     if (tx_memory(t)) {
         sum.message_used = section_used(t, MESSAGES);

@@ -14,6 +14,7 @@ typedef struct check {
     char *report;
     size_t size;
     bool failed;
+    uint32_t slots; /* those that there were when the mailboxes were locked */
     /* What the walk has found, to compare with what the records say. */
     uint64_t *units[SECTIONS]; /* for each page, the 64-byte units in use */
     uint32_t *refs;            /* for each unit of the messages section */
@@ -212,8 +213,7 @@ check_told(check *c, uint32_t reference, channel_shm *channel)
 {
     uint32_t waiters = 0, rung = 0;
 
-    for (uint32_t slot = 0; slot < handle_slots_high(c->t->party.a) && channel->waiters != 0;
-         slot++) {
+    for (uint32_t slot = 0; slot < ASHM_SLOTS && channel->waiters != 0; slot++) {
         uint32_t w = table_find_waiter(c->t, reference, slot);
 
         if (w != 0) {
@@ -303,7 +303,7 @@ check_waiter(check *c, uint32_t reference)
     EXPECT(c, node_at(c->t, waiter->channel)->kind == NODE_CHANNEL && waiter->slot < ASHM_SLOTS &&
                   waiter->state <= WAITER_RUNG && waiter->queued <= 1,
            "waiter: it makes no sense");
-    EXPECT(c, waiter->state != WAITER_RUNG || waiter->slot >= ASHM_SLOTS ||
+    EXPECT(c, waiter->state != WAITER_RUNG || waiter->slot >= c->slots ||
                   atomic_load_explicit(&handle_slot(c->t->party.a, waiter->slot)->state,
                                        memory_order_relaxed) != SLOT_FREE,
            "waiter: a free slot was told of a message");
@@ -410,7 +410,6 @@ static void
 check_mailbox(check *c, uint32_t index)
 {
     ashm *a = c->t->party.a;
-    uint32_t slots = handle_slots_high(a);
 
     c->t->mailbox = handle_mailbox(a, index);
     c->t->mailbox_index = index;
@@ -426,7 +425,7 @@ check_mailbox(check *c, uint32_t index)
         check_waitlist(c, &c->t->mailbox->own, index - COMMONS);
         return;
     }
-    for (uint32_t slot = 0; slot < slots && !c->failed; slot++) {
+    for (uint32_t slot = 0; slot < ASHM_SLOTS && !c->failed; slot++) {
         const waitlist_shm *lists = (const waitlist_shm *)(a->base + a->map.waitlists);
 
         check_waitlist(c, &lists[index * ASHM_SLOTS + slot], slot);
@@ -528,7 +527,7 @@ check_pages(check *c, enum section section, unsigned char *seen)
     if (section == MESSAGES) {
         walk_heap(c, section, &a->header->message_heap, seen);
     } else {
-        for (uint32_t i = 0; i < COMMONS + handle_slots_high(a); i++) {
+        for (uint32_t i = 0; i < COMMONS + c->slots; i++) {
             walk_heap(c, section, &handle_mailbox(a, i)->heap, seen);
         }
     }
@@ -574,7 +573,7 @@ static int
 check_everything(check *c)
 {
     ashm *a = c->t->party.a;
-    uint32_t slots = handle_slots_high(a);
+    uint32_t slots = c->slots;
     unsigned char *seen;
     int rc;
 
@@ -634,9 +633,10 @@ lock_all(tx *t, uint32_t mailboxes, uint32_t *locked)
 int
 verify(tx *t, char *report, size_t size)
 {
-    check c = {.t = t, .report = report, .size = size};
+    check c = {.t = t, .report = report, .size = size,
+               .slots = handle_slots_high(t->party.a)};
     uint32_t locked;
-    int rc = lock_all(t, COMMONS + handle_slots_high(t->party.a), &locked);
+    int rc = lock_all(t, COMMONS + c.slots, &locked);
 
     if (rc == 0) {
         rc = check_everything(&c);
