@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from .config import Config
 
-__all__ = ["OTHERS", "WAIT", "Attachment"]
+__all__ = ["NEVER", "Attachment"]
 
 logger: Final = logging.getLogger("asgi_shm")
 
@@ -50,7 +50,10 @@ WAIT: Final[int] = lib.ASHM_WAIT
 OTHERS: Final[int] = lib.ASHM_OTHERS
 NEVER: Final[int] = lib.ASHM_NEVER
 
+_send: Final = lib.ashm_send
+_receive: Final = lib.ashm_receive
 _EMPTY: Final = lib.ASHM_EMPTY
+_CLOSED: Final = lib.ASHM_CLOSED
 _BUFFER: Final = lib.ASHM_BUFFER
 _REPLACED: Final = lib.ASHM_REPLACED
 
@@ -228,12 +231,13 @@ class Attachment:
             self._handles.close()
 
     def _call(self, function: Any, *arguments: Any) -> int:
-        """Call a native function that takes the handle; once more if that was replaced."""
-        handle = self._handles.current or self._open()
+        """Call a native function; once more if the segment was not open, or was replaced."""
+        handle = self._handles.current
         code: int = function(handle, *arguments)
-        if code == _REPLACED:
-            self._reopen(handle)
-            code = function(self._handles.current or self._open(), *arguments)
+        if code == _CLOSED or code == _REPLACED:  # noqa: PLR1714 - faster so
+            if code == _REPLACED:
+                self._reopen(handle)
+            code = function(self._open(), *arguments)
         return code
 
     # -- messages -----------------------------------------------------------------------
@@ -241,41 +245,66 @@ class Attachment:
     def send(self, channel: str, body: bytes, expiry_ns: int, capacity: int) -> None:
         """Append a body to a channel that holds `capacity` of them."""
         name = _encoded(channel, "channel")
-        code = self._call(
-            lib.ashm_send, name, len(name), body, len(body), expiry_ns, capacity
-        )
+        size = len(body)
+        # What _call() does if need be, at once: this is where the time goes.
+        code = _send(self._handles.current, name, len(name), body, size, expiry_ns, capacity)
+        if code == _CLOSED or code == _REPLACED:  # noqa: PLR1714 - faster so
+            code = self._call(_send, name, len(name), body, size, expiry_ns, capacity)
         if code:
-            raise self._error(code, channel, size=len(body), capacity=capacity)
+            raise self._error(code, channel, size=size, capacity=capacity)
 
-    def receive(self, channel: str, flags: int = 0, cookie: int = 0) -> tuple[Any, bool]:
-        """Take the oldest body of a channel.
-
-        Returns the body as a bytes-like object, or None and, with the flag WAIT, whether the
-        bell was rung meanwhile: `ready` is then to be called at once.
-        """
+    def take(self, channel: str) -> bytes | None:
+        """Take the oldest body of a channel, or return None. Whoever waits for it waits on."""
         name = _encoded(channel, "channel")
-        try:
-            buffer = self._buffers.pop()
-        except IndexError:
-            buffer = _Buffer(BUFFER_SIZE)
+        buffer = self._buffer()
+        out = buffer.out
+        code = _receive(
+            self._handles.current, name, len(name), 0, 0, buffer.data, BUFFER_SIZE, out
+        )
+        if code == 0:
+            body: bytes = buffer.view[: out.length]
+            self._buffers.append(buffer)
+            return body
+        self._buffers.append(buffer)
+        return None if code == _EMPTY else self._receive(channel, 0, 0)[0]
+
+    def take_or_await(
+        self, channel: str, cookie: int, *, others: bool
+    ) -> tuple[bytes | None, bool]:
+        """Take the oldest body of a channel, or count as waiting for it.
+
+        `others` says whether other coroutines of this process wait for it, too. `ready` will
+        give `cookie` when a message is there; what it is stays the same as long as one waits.
+        Returns the body, or None and whether the bell was rung meanwhile: `ready` is then to be
+        called at once.
+        """
+        return self._receive(channel, WAIT | OTHERS if others else WAIT, cookie)
+
+    def _receive(
+        self, channel: str, flags: int, cookie: int
+    ) -> tuple[bytes | None, bool]:
+        name = _encoded(channel, "channel")
+        buffer = self._buffer()
         while True:
-            out = buffer.out
             code = self._call(
-                lib.ashm_receive, name, len(name), flags, cookie, buffer.data, buffer.size, out
+                _receive, name, len(name), flags, cookie, buffer.data, buffer.size, buffer.out
             )
             if code != _BUFFER:
                 break
-            buffer = _Buffer(out.length)
-        if code == 0:
-            body = buffer.view[: out.length]
-            if buffer.size == BUFFER_SIZE:
-                self._buffers.append(buffer)
-            return body, False
+            buffer = _Buffer(buffer.out.length)
+        body: bytes | None = buffer.view[: buffer.out.length] if code == 0 else None
+        rung = bool(flags and code == _EMPTY and buffer.out.more)
         if buffer.size == BUFFER_SIZE:
             self._buffers.append(buffer)
-        if code == _EMPTY:
-            return None, bool(flags & WAIT and out.more)
-        raise self._error(code, channel)
+        if code and code != _EMPTY:
+            raise self._error(code, channel)
+        return body, rung
+
+    def _buffer(self) -> _Buffer:
+        try:
+            return self._buffers.pop()
+        except IndexError:  # as many threads are inside as there are buffers
+            return _Buffer(BUFFER_SIZE)
 
     def unwait(self, channel: str) -> None:
         """Stop waiting for a channel; if this process had the turn it goes on to another."""
@@ -399,7 +428,7 @@ class Attachment:
     def set_clock(self, now_ns: int) -> None:
         """For tests: stand at `now_ns` on the segment's clock; 0: run again."""
         self._clock_ns = now_ns
-        lib.ashm_set_clock(self._handles.current or self._open(), now_ns)
+        lib.ashm_set_clock(self._open(), now_ns)
 
     # -- errors -------------------------------------------------------------------------
 
@@ -502,13 +531,13 @@ _SEGMENT: Final[dict[int, tuple[type[SegmentError], str]]] = {
 # -- names ------------------------------------------------------------------------------
 
 
-def _encoded(name: object, kind: str) -> bytes:
+def _encoded(name: str, kind: str) -> bytes:
     """Return a name as bytes. Whether it is allowed the native module says."""
-    if not isinstance(name, str):
-        raise InvalidName(f"a {kind} name is a str, not {type(name).__name__}")
     try:
-        return name.encode("ascii")
-    except UnicodeEncodeError:
+        return str.encode(name)
+    except TypeError:
+        raise InvalidName(f"a {kind} name is a str, not {type(name).__name__}") from None
+    except UnicodeEncodeError:  # a lone surrogate
         raise _refused(name, kind) or _unexplained() from None
 
 

@@ -17,9 +17,8 @@ import contextlib
 import itertools
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ._attachment import OTHERS, WAIT
 from .errors import AsgiShmError, LayerClosed
 
 if TYPE_CHECKING:
@@ -79,21 +78,11 @@ class Receiver:
         self._by_cookie: dict[int, _Entry] = {}
         self._watches: dict[asyncio.AbstractEventLoop, _Watch] = {}
 
-    async def receive(self, channel: str) -> Any:
+    async def wait(self, channel: str) -> bytes:
         """Return the oldest body of a channel, as soon as there is one.
 
         Cancelled at any moment it has taken nothing.
         """
-        entry = self._entries.get(channel) if self._entries else None
-        if entry is None:
-            body, _ = self._attachment.receive(channel)
-        else:
-            body, _ = self._attachment.receive(channel, OTHERS, entry.cookie)
-        if body is not None:
-            return body
-        return await self._wait(channel)
-
-    async def _wait(self, channel: str) -> Any:
         loop = asyncio.get_running_loop()
         entry, watch = self._enter(channel, loop)
         future = None
@@ -134,12 +123,13 @@ class Receiver:
 
     def _take_or_await(
         self, entry: _Entry, future: asyncio.Future[None]
-    ) -> tuple[Any, bool]:
+    ) -> tuple[bytes | None, bool]:
         with self._lock:
             # Before the call: from then on the future may be woken.
             entry.futures.append(future)
-            others = OTHERS if entry.inside > 1 else 0
-            return self._attachment.receive(entry.channel, WAIT | others, entry.cookie)
+            return self._attachment.take_or_await(
+                entry.channel, entry.cookie, others=entry.inside > 1
+            )
 
     def _leave(
         self,

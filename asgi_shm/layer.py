@@ -91,7 +91,10 @@ class ShmChannelLayer(BaseChannelLayer):
 
         Spec: "Specification Details", "Channels".
         """
-        return unpack(await self._receiver.receive(channel))
+        body = self._attachment.take(channel)
+        if body is None:
+            body = await self._receiver.wait(channel)
+        return unpack(body)
 
     async def new_channel(self, prefix: str = "specific") -> str:
         """Return the name of a new channel that only this process may receive on.

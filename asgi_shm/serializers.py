@@ -23,6 +23,9 @@ _GOOD: Final = lib.ASHM_BODY_GOOD
 _BYTES: Final = lib.ASHM_BODY_BYTES
 _check_body: Final = lib.ashm_check_body
 
+# Packers that nobody uses now, since one is not reentrant; not those whose buffer has grown.
+_packers: Final[list[Packer]] = []
+_PACKED_MAX: Final = 65536
 # Beyond this the packer refuses.
 _DEPTH_MAX: Final = 511
 # Of a path that is longer, the middle is left out.
@@ -45,10 +48,15 @@ def pack(message: dict[str, Any]) -> bytes:
     not allow in a message.
     """
     try:
-        # A packer of its own for each message: one that is shared is not reentrant.
-        body: bytes = Packer().pack(message)
+        packer = _packers.pop()
+    except IndexError:  # as many are in use as there are
+        packer = Packer()
+    try:
+        body: bytes = packer.pack(message)
     except (TypeError, ValueError, OverflowError, BufferError) as error:
         raise _complaint(message, str(error)) from None
+    if len(body) <= _PACKED_MAX:
+        _packers.append(packer)
     verdict = _check_body(body, len(body))
     if verdict == _GOOD:
         return body

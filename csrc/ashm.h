@@ -56,7 +56,7 @@ enum {
     ASHM_BAD_NAME = -40,     /* a name has a wrong length or character */
     ASHM_BAD_ARGUMENT = -41, /* an option or argument is out of range */
     ASHM_NOT_OWNER = -42,    /* receive: the channel belongs to another process */
-    ASHM_CLOSED = -43        /* the handle was closed */
+    ASHM_CLOSED = -43        /* the handle is NULL: not open yet, or closed */
 };
 
 enum {
@@ -105,8 +105,8 @@ ASHM_API int ashm_send(ashm *handle, const char *channel, size_t channel_length,
                        uint32_t capacity);
 
 enum {
-    ASHM_WAIT = 1,  /* if there is no message, count this process as waiting */
-    ASHM_OTHERS = 2 /* others in this process wait for the channel, whoever gets a message */
+    ASHM_WAIT = 1,  /* wait: if there is no message, count this process as waiting */
+    ASHM_OTHERS = 2 /* with ASHM_WAIT: others in this process wait for the channel, too */
 };
 
 typedef struct {
@@ -125,9 +125,9 @@ typedef struct {
  * was rung meanwhile the return value is ASHM_EMPTY and out->more is 1: call
  * ashm_ready() without waiting for the descriptor.
  *
- * A message that is taken ends this process's wait for the channel, unless
- * ASHM_OTHERS says that it goes on. A wait that is given up ends with
- * ashm_unwait(). */
+ * A message taken with ASHM_WAIT ends this process's wait for the channel, unless
+ * ASHM_OTHERS says that it goes on. One taken without leaves it as it is. A wait
+ * that is given up ends with ashm_unwait(). */
 ASHM_API int ashm_receive(ashm *handle, const char *channel, size_t channel_length,
                           unsigned flags, uint64_t cookie, void *buffer, size_t size,
                           ashm_received *out);

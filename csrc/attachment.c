@@ -19,6 +19,9 @@ begin(ashm *a, tx *t)
 {
     int rc;
 
+    if (ASHM_UNLIKELY(a == NULL)) {
+        return ASHM_CLOSED;
+    }
     if (ASHM_UNLIKELY(atomic_load_explicit(&a->replaced, memory_order_relaxed) != 0)) {
         return ASHM_REPLACED;
     }
@@ -95,16 +98,23 @@ ashm_sizes(const ashm *a, uint64_t sizes[2])
     sizes[1] = a->header->group_memory;
 }
 
+/* Claim a slot for the calls that need no lane. */
+static int
+attach(ashm *a)
+{
+    return a == NULL ? ASHM_CLOSED : claim_slot(a);
+}
+
 int
 ashm_attach(ashm *a)
 {
-    return claim_slot(a);
+    return attach(a);
 }
 
 int
 ashm_client(ashm *a, char *client)
 {
-    int rc = claim_slot(a);
+    int rc = attach(a);
 
     if (rc == 0) {
         slots_client(a, a->own->slot, a->own->generation, client);
@@ -131,7 +141,7 @@ ashm_send(ashm *a, const char *channel, size_t channel_length, const void *body,
     if (capacity == 0 || capacity > ASHM_CAPACITY_MAX) {
         return ASHM_BAD_ARGUMENT;
     }
-    if (is_too_large(a, length)) {
+    if (a != NULL && is_too_large(a, length)) {
         return ASHM_TOO_LARGE;
     }
     OPERATION(a, t,
@@ -149,7 +159,7 @@ ashm_receive(ashm *a, const char *channel, size_t channel_length, unsigned flags
         return ASHM_BAD_NAME;
     }
     if ((flags & ASHM_WAIT) != 0 &&
-        ((rc = claim_slot(a)) != 0 || (rc = doorbell_open(a, &bell)) != 0)) {
+        ((rc = attach(a)) != 0 || (rc = doorbell_open(a, &bell)) != 0)) {
         return rc;
     }
     OPERATION(a, t,
@@ -170,7 +180,7 @@ ashm_unwait(ashm *a, const char *channel, size_t channel_length)
 int
 ashm_bell(ashm *a, int *fd)
 {
-    int rc = claim_slot(a);
+    int rc = attach(a);
 
     return rc != 0 ? rc : doorbell_open(a, fd);
 }
@@ -178,7 +188,7 @@ ashm_bell(ashm *a, int *fd)
 int
 ashm_ready(ashm *a, uint64_t *cookies, size_t size, size_t *count)
 {
-    int rc = claim_slot(a);
+    int rc = attach(a);
 
     if (rc != 0) {
         return rc;
@@ -193,7 +203,7 @@ ashm_arm(ashm *a, int *pending)
 {
     int bell, rc;
 
-    if ((rc = claim_slot(a)) != 0 || (rc = doorbell_open(a, &bell)) != 0) {
+    if ((rc = attach(a)) != 0 || (rc = doorbell_open(a, &bell)) != 0) {
         return rc;
     }
     for (;;) {
@@ -253,7 +263,7 @@ ashm_group_send(ashm *a, const char *group, size_t group_length, const void *bod
     if (!names_is_group(group, group_length)) {
         return ASHM_BAD_NAME;
     }
-    if (is_too_large(a, length)) {
+    if (a != NULL && is_too_large(a, length)) {
         return ASHM_TOO_LARGE;
     }
     rc = group_send(a, group, group_length, body, (uint32_t)length, expiry);

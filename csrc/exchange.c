@@ -158,7 +158,7 @@ take(tx *t, const reception *r, uint32_t channel, uint32_t waited)
     queue_pop(t, c, position);
     message_hold(t, message);
     tx_set64(t, &t->mailbox->received, t->mailbox->received + 1);
-    if (waited != 0) {
+    if (waited != 0 && (r->flags & ASHM_WAIT) != 0) {
         end_wait(t, r, waited, waited == channel);
     }
     if (c->live != 0) {
