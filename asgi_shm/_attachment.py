@@ -131,7 +131,8 @@ class Attachment:
         self._unsent = _SeldomLogger()
         self._clock_ns = 0
         self._closed = False
-        self._buffers: list[_Buffer] = []
+        self._buffers: list[_Buffer] = []  # that no thread uses now; as for the next
+        self._batches: list[tuple[Any, Any]] = []
         self._opening = threading.Lock()
         self.on_fork: Callable[[], None] = _do_nothing
         self.on_replaced: Callable[[], None] = _do_nothing
@@ -325,8 +326,11 @@ class Attachment:
 
     def ready(self) -> list[int]:
         """Disarm the bell and return the cookies of channels that have a message."""
-        cookies = ffi.new("uint64_t[]", READY_BATCH)
-        count = ffi.new("size_t *")
+        try:
+            batch = self._batches.pop()
+        except IndexError:  # as many threads are inside as there are batches
+            batch = (ffi.new("uint64_t[]", READY_BATCH), ffi.new("size_t *"))
+        cookies, count = batch
         found: list[int] = []
         while True:
             code = self._call(lib.ashm_ready, cookies, READY_BATCH, count)
@@ -334,6 +338,7 @@ class Attachment:
                 raise self._error(code)
             found += ffi.unpack(cookies, count[0])
             if count[0] < READY_BATCH:
+                self._batches.append(batch)
                 return found
 
     def arm(self) -> bool:

@@ -71,12 +71,14 @@ class Receiver:
 
     def _reset(self) -> None:
         """Nobody waits: at first, and in the child of a fork, where no loop of the parent runs."""
-        # Over the three below, and over what is said natively of an entry. Reentrant, since a
+        # Over all of the below, and over what is said natively of an entry. Reentrant, since a
         # coroutine may be finalized by the garbage collector at any point.
         self._lock = threading.RLock()
+        # Entries stay for a while when nobody is inside: most come again. The tick drops them.
         self._entries: dict[str, _Entry] = {}
         self._by_cookie: dict[int, _Entry] = {}
         self._watches: dict[asyncio.AbstractEventLoop, _Watch] = {}
+        self._waiting = 0  # futures in all entries
 
     async def wait(self, channel: str) -> bytes:
         """Return the oldest body of a channel, as soon as there is one.
@@ -89,11 +91,11 @@ class Receiver:
         body = None
         try:
             while True:
-                future = loop.create_future()
-                body, rung = self._take_or_await(entry, future)
+                body, future, rung = self._take_or_await(entry, loop)
                 if body is not None:
                     return body
-                self._watch(watch)
+                if watch.tick is None:
+                    self._watch(watch)
                 if rung:
                     self._dispatch()
                 # Cancelled here, before or after it was woken: _leave() passes the turn on.
@@ -122,14 +124,18 @@ class Receiver:
         return entry, watch
 
     def _take_or_await(
-        self, entry: _Entry, future: asyncio.Future[None]
-    ) -> tuple[bytes | None, bool]:
+        self, entry: _Entry, loop: asyncio.AbstractEventLoop
+    ) -> tuple[bytes | None, asyncio.Future[None], bool]:
+        future = loop.create_future()
+        # Under the lock: who wakes finds the future, or comes before the wait begins.
         with self._lock:
-            # Before the call: from then on the future may be woken.
-            entry.futures.append(future)
-            return self._attachment.take_or_await(
+            body, rung = self._attachment.take_or_await(
                 entry.channel, entry.cookie, others=entry.inside > 1
             )
+            if body is None:
+                entry.futures.append(future)
+                self._waiting += 1
+        return body, future, rung
 
     def _leave(
         self,
@@ -140,23 +146,32 @@ class Receiver:
         served: bool,
     ) -> None:
         """A coroutine goes, with a message or without; a turn it had goes on."""
-        had_turn = future is not None and future.done() and not future.cancelled()
         with self._lock:
-            if future is not None:
-                with contextlib.suppress(ValueError):
-                    entry.futures.remove(future)
             watch.inside -= 1
             entry.inside -= 1
-            last = entry.inside == 0
-            if last and self._entries.get(entry.channel) is entry:
-                del self._entries[entry.channel]
-                del self._by_cookie[entry.cookie]
-            if served or self._closed:
+            if served:
                 return
-            if last:
-                self._attachment.unwait(entry.channel)
-            elif had_turn:
+            if future in entry.futures:
+                entry.futures.remove(future)
+                self._waiting -= 1
+            if self._closed:
+                return
+            if entry.inside == 0:
+                self._unwait(entry)
+            elif future is not None and future.done() and not future.cancelled():
                 self._wake(entry)
+
+    def _unwait(self, entry: _Entry) -> None:
+        # Not the moment to complain: whoever uses the segment next is told.
+        with contextlib.suppress(AsgiShmError):
+            self._attachment.unwait(entry.channel)
+
+    def _drop_idle_entries(self) -> None:
+        with self._lock:
+            for entry in list(self._entries.values()):
+                if entry.inside == 0:
+                    del self._entries[entry.channel]
+                    del self._by_cookie[entry.cookie]
 
     # -- waking -------------------------------------------------------------------------
 
@@ -169,12 +184,12 @@ class Receiver:
             return
         for cookie in cookies:
             entry = self._by_cookie.get(cookie)
-            # None: its last coroutine has just left, and unwait passes the turn on.
+            # None: its last coroutine has left since, and unwait has passed the turn on.
             if entry is not None:
                 self._wake(entry)
         # The bell is disarmed now, and others may wait yet. Those that were just woken most
         # likely arm it themselves, so this comes after them.
-        if self._entries:
+        if self._waiting:
             loop = asyncio._get_running_loop()  # noqa: SLF001 - None where none runs
             if loop is None:
                 self._arm()
@@ -182,7 +197,7 @@ class Receiver:
                 loop.call_soon(self._arm)
 
     def _arm(self) -> None:
-        if self._entries and not self._closed and self._attachment.arm():
+        if self._waiting and not self._closed and self._attachment.arm():
             self._dispatch()
 
     def _wake(self, entry: _Entry) -> None:
@@ -193,18 +208,21 @@ class Receiver:
                 if not entry.futures:
                     # Who is inside has been woken, and looks for itself, or waited in a loop
                     # that was closed. Another process may have the turn meanwhile.
-                    self._attachment.unwait(entry.channel)
+                    self._unwait(entry)
                     return
                 future = entry.futures.popleft()
+                self._waiting -= 1
             if future.done():
                 continue
             loop = future.get_loop()
             if loop is running:
                 future.set_result(None)
                 return
-            with contextlib.suppress(RuntimeError):  # closed
+            try:
                 loop.call_soon_threadsafe(self._hand_over, entry, future)
-                return
+            except RuntimeError:  # closed
+                continue
+            return
 
     def _hand_over(self, entry: _Entry, future: asyncio.Future[None]) -> None:
         """In the future's own loop."""
@@ -219,6 +237,7 @@ class Receiver:
             futures = [future for entry in self._entries.values() for future in entry.futures]
             for entry in self._entries.values():
                 entry.futures.clear()
+            self._waiting = 0
         for future in futures:
             with contextlib.suppress(RuntimeError):  # its loop is closed
                 future.get_loop().call_soon_threadsafe(_settle, future, error)
@@ -259,6 +278,7 @@ class Receiver:
             self._unwatch(watch)
             return
         watch.tick = watch.loop.call_later(TICK, self._on_tick, watch)
+        self._drop_idle_entries()
         try:
             self._attachment.tick()
         except AsgiShmError as error:

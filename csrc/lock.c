@@ -60,7 +60,7 @@ lock_wait(const lock_party *party, lock_shm *lock, const char *what)
 {
     ashm *a = party->a;
     uint64_t now = clock_monotonic();
-    uint64_t deadline = now + a->lock_wait_ns;
+    uint64_t deadline = now + party->wait_ns;
     uint64_t slice = SLICE_FIRST;
     uint64_t slice_end = now + slice;
     uint64_t word;

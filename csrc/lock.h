@@ -55,6 +55,7 @@ lock_owner_generation(uint64_t word)
 typedef struct lock_party {
     ashm *a;
     uint64_t owner;  /* lock_owner() */
+    uint64_t wait_ns; /* how long to wait for a lock */
     bool recovering; /* holds the recovery lock, and acts in a dead owner's name */
 } lock_party;
 

@@ -3,6 +3,10 @@
 
 #include <string.h>
 
+/* Fork waits for a reaper (process.h), so a reaper does not wait long for a lock that a stopped
+ * process may hold; it comes again. */
+#define REAPER_WAIT (100 * NS_PER_MS)
+
 static bool
 lane_take(tx *t)
 {
@@ -57,6 +61,7 @@ tx_open(ashm *a, tx *t)
     }
     begin(t, a, a->own->slot);
     t->scratch = a->scratch + t->lane_index * PAGE_SIZE_SHM;
+    t->party.wait_ns = a->lock_wait_ns;
     t->party.recovering = false;
     return 0;
 }
@@ -67,6 +72,7 @@ tx_open_dead(ashm *a, uint32_t slot, uint32_t lane, tx *t)
     t->lane_index = lane;
     begin(t, a, slot);
     t->scratch = a->scratch + LANES * PAGE_SIZE_SHM; /* one recovers at a time */
+    t->party.wait_ns = REAPER_WAIT;
     t->party.recovering = true;
 }
 
