@@ -46,14 +46,16 @@ __all__ = ["NEVER", "Attachment"]
 
 logger: Final = logging.getLogger("asgi_shm")
 
-WAIT: Final[int] = lib.ASHM_WAIT
-OTHERS: Final[int] = lib.ASHM_OTHERS
+_WAIT: Final[int] = lib.ASHM_WAIT
+_WAIT_AS_ONE: Final[int] = lib.ASHM_WAIT | lib.ASHM_OTHERS
 NEVER: Final[int] = lib.ASHM_NEVER
 
 _send: Final = lib.ashm_send
 _receive: Final = lib.ashm_receive
+_ready: Final = lib.ashm_ready
 _EMPTY: Final = lib.ASHM_EMPTY
 _CLOSED: Final = lib.ASHM_CLOSED
+_NOT_OPEN: Final = (lib.ASHM_CLOSED, lib.ASHM_REPLACED)
 _BUFFER: Final = lib.ASHM_BUFFER
 _REPLACED: Final = lib.ASHM_REPLACED
 
@@ -243,69 +245,92 @@ class Attachment:
 
     # -- messages -----------------------------------------------------------------------
 
+    # The first three are where the time of a message goes: each makes its native call at once,
+    # without a frame in between, and leaves what is unusual to the methods after them.
+
     def send(self, channel: str, body: bytes, expiry_ns: int, capacity: int) -> None:
         """Append a body to a channel that holds `capacity` of them."""
-        name = _encoded(channel, "channel")
+        try:
+            name = _encode(channel)
+        except (TypeError, UnicodeEncodeError):
+            raise _refusal(channel, "channel") from None
         size = len(body)
-        # What _call() does if need be, at once: this is where the time goes.
         code = _send(self._handles.current, name, len(name), body, size, expiry_ns, capacity)
-        if code == _CLOSED or code == _REPLACED:  # noqa: PLR1714 - faster so
-            code = self._call(_send, name, len(name), body, size, expiry_ns, capacity)
         if code:
-            raise self._error(code, channel, size=size, capacity=capacity)
+            self._send_anew(code, channel, body, expiry_ns, capacity)
 
     def take(self, channel: str) -> bytes | None:
         """Take the oldest body of a channel, or return None. Whoever waits for it waits on."""
-        name = _encoded(channel, "channel")
-        buffer = self._buffer()
+        try:
+            name = _encode(channel)
+        except (TypeError, UnicodeEncodeError):
+            raise _refusal(channel, "channel") from None
+        try:
+            buffer = self._buffers.pop()
+        except IndexError:  # as many threads are inside as there are buffers
+            buffer = _Buffer(BUFFER_SIZE)
         out = buffer.out
         code = _receive(
             self._handles.current, name, len(name), 0, 0, buffer.data, BUFFER_SIZE, out
         )
-        if code == 0:
-            body: bytes = buffer.view[: out.length]
-            self._buffers.append(buffer)
-            return body
+        body: bytes | None = buffer.view[: out.length] if code == 0 else None
         self._buffers.append(buffer)
-        return None if code == _EMPTY else self._receive(channel, 0, 0)[0]
+        if code == 0 or code == _EMPTY:  # noqa: PLR1714 - faster so
+            return body
+        return self._receive_anew(code, name, 0, 0)[0]
 
     def take_or_await(
-        self, channel: str, cookie: int, *, others: bool
+        self, name: bytes, cookie: int, *, others: bool
     ) -> tuple[bytes | None, bool]:
         """Take the oldest body of a channel, or count as waiting for it.
 
-        `others` says whether other coroutines of this process wait for it, too. `ready` will
-        give `cookie` when a message is there; what it is stays the same as long as one waits.
-        Returns the body, or None and whether the bell was rung meanwhile: `ready` is then to be
-        called at once.
+        `name` is the channel's, which `take` has been called with. `others` says whether other
+        coroutines of this process wait for it, too. `ready` will give `cookie` when a message is
+        there. Returns the body, or None and whether the bell was rung meanwhile: `ready` is then
+        to be called at once.
         """
-        return self._receive(channel, WAIT | OTHERS if others else WAIT, cookie)
-
-    def _receive(
-        self, channel: str, flags: int, cookie: int
-    ) -> tuple[bytes | None, bool]:
-        name = _encoded(channel, "channel")
-        buffer = self._buffer()
-        while True:
-            code = self._call(
-                _receive, name, len(name), flags, cookie, buffer.data, buffer.size, buffer.out
-            )
-            if code != _BUFFER:
-                break
-            buffer = _Buffer(buffer.out.length)
-        body: bytes | None = buffer.view[: buffer.out.length] if code == 0 else None
-        rung = bool(flags and code == _EMPTY and buffer.out.more)
-        if buffer.size == BUFFER_SIZE:
-            self._buffers.append(buffer)
-        if code and code != _EMPTY:
-            raise self._error(code, channel)
-        return body, rung
-
-    def _buffer(self) -> _Buffer:
         try:
-            return self._buffers.pop()
-        except IndexError:  # as many threads are inside as there are buffers
-            return _Buffer(BUFFER_SIZE)
+            buffer = self._buffers.pop()
+        except IndexError:
+            buffer = _Buffer(BUFFER_SIZE)
+        out = buffer.out
+        flags = _WAIT_AS_ONE if others else _WAIT
+        code = _receive(
+            self._handles.current, name, len(name), flags, cookie, buffer.data, BUFFER_SIZE, out
+        )
+        body: bytes | None = buffer.view[: out.length] if code == 0 else None
+        rung = code == _EMPTY and out.more != 0
+        self._buffers.append(buffer)
+        if code == 0 or code == _EMPTY:  # noqa: PLR1714 - faster so
+            return body, rung
+        return self._receive_anew(code, name, flags, cookie)
+
+    def _send_anew(
+        self, code: int, channel: str, body: bytes, expiry_ns: int, capacity: int
+    ) -> None:
+        """Send did not succeed at the first attempt: say why, or make the second."""
+        if code in _NOT_OPEN:
+            name = _encode(channel)
+            code = self._call(_send, name, len(name), body, len(body), expiry_ns, capacity)
+        if code:
+            raise self._error(code, channel, size=len(body), capacity=capacity)
+
+    def _receive_anew(
+        self, code: int, name: bytes, flags: int, cookie: int
+    ) -> tuple[bytes | None, bool]:
+        """Likewise; a body that is larger than the buffer is had at the second, too."""
+        size = BUFFER_SIZE
+        while code in _NOT_OPEN or code == _BUFFER:
+            buffer = _Buffer(size)
+            code = self._call(
+                _receive, name, len(name), flags, cookie, buffer.data, size, buffer.out
+            )
+            size = max(size, buffer.out.length)
+        if code == 0:
+            return buffer.view[: buffer.out.length], False
+        if code == _EMPTY:
+            return None, bool(flags and buffer.out.more)
+        raise self._error(code, name.decode())
 
     def unwait(self, channel: str) -> None:
         """Stop waiting for a channel; if this process had the turn it goes on to another."""
@@ -332,14 +357,17 @@ class Attachment:
             batch = (ffi.new("uint64_t[]", READY_BATCH), ffi.new("size_t *"))
         cookies, count = batch
         found: list[int] = []
-        while True:
-            code = self._call(lib.ashm_ready, cookies, READY_BATCH, count)
+        more = True
+        while more:
+            code = _ready(self._handles.current, cookies, READY_BATCH, count)
+            if code in _NOT_OPEN:
+                code = self._call(_ready, cookies, READY_BATCH, count)
             if code:
                 raise self._error(code)
             found += ffi.unpack(cookies, count[0])
-            if count[0] < READY_BATCH:
-                self._batches.append(batch)
-                return found
+            more = count[0] == READY_BATCH
+        self._batches.append(batch)
+        return found
 
     def arm(self) -> bool:
         """Arm the bell; True if something came meanwhile: call `ready` instead of waiting."""
@@ -462,7 +490,9 @@ class Attachment:
         if code in _FULL:
             return MemoryFull(f"{where}: {_FULL[code]}")
         if code == lib.ASHM_BAD_NAME:
-            return _refused(group, "group") or _refused(channel, "channel") or _unexplained()
+            return (
+                _refused(group, "group") or _refused(channel, "channel") or _unexplained()
+            )
         if code == lib.ASHM_NOT_OWNER:
             return NotOwner(
                 f"channel {channel!r} was made by another process, or by one that is gone; only "
@@ -536,14 +566,23 @@ _SEGMENT: Final[dict[int, tuple[type[SegmentError], str]]] = {
 # -- names ------------------------------------------------------------------------------
 
 
+# Not the object's own method: what derives from str may have another.
+_encode: Final = str.encode
+
+
 def _encoded(name: str, kind: str) -> bytes:
     """Return a name as bytes. Whether it is allowed the native module says."""
     try:
-        return str.encode(name)
-    except TypeError:
-        raise InvalidName(f"a {kind} name is a str, not {type(name).__name__}") from None
-    except UnicodeEncodeError:  # a lone surrogate
-        raise _refused(name, kind) or _unexplained() from None
+        return _encode(name)
+    except (TypeError, UnicodeEncodeError):
+        raise _refusal(name, kind) from None
+
+
+def _refusal(name: object, kind: str) -> InvalidName:
+    """Return the exception for what cannot even be encoded."""
+    if not isinstance(name, str):
+        return InvalidName(f"a {kind} name is a str, not {type(name).__name__}")
+    return _refused(name, kind) or _unexplained()
 
 
 def _refused(name: str | None, kind: str) -> InvalidName | None:

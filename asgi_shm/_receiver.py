@@ -36,10 +36,11 @@ TICK = 0.5
 class _Entry:
     """A channel that coroutines of this process wait for."""
 
-    __slots__ = ("channel", "cookie", "futures", "inside")
+    __slots__ = ("channel", "cookie", "futures", "inside", "name")
 
     def __init__(self, channel: str, cookie: int) -> None:
         self.channel = channel
+        self.name = channel.encode()
         self.cookie = cookie
         self.inside = 0  # coroutines that wait, or were woken and have not gone yet
         self.futures: deque[asyncio.Future[None]] = deque()  # of those that wait
@@ -130,7 +131,7 @@ class Receiver:
         # Under the lock: who wakes finds the future, or comes before the wait begins.
         with self._lock:
             body, rung = self._attachment.take_or_await(
-                entry.channel, entry.cookie, others=entry.inside > 1
+                entry.name, entry.cookie, others=entry.inside > 1
             )
             if body is None:
                 entry.futures.append(future)
