@@ -33,6 +33,9 @@ def own_site() -> Iterator[Site]:
     site = Site()
     try:
         yield site
+        if site.process.poll() is None:
+            assert site.stop() == 0
+        assert site.remains() == (set(), [])
     finally:
         site.clear_away()
 

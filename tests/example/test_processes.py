@@ -52,9 +52,7 @@ async def test_a_killed_web_worker_takes_only_its_own_connections_with_it(own_si
     for person in others + back:
         await person.until(lambda p=person: p.heard("say", back[0].id))
 
-    assert own_site.stop() == 0
     assert f"({victim}) was killed" in own_site.said
-    assert own_site.remains() == (set(), [])
 
 
 async def test_the_queue_of_a_killed_worker_waits_for_its_successor(own_site, enter):
