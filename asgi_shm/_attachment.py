@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import os
 import threading
 import time
@@ -20,22 +19,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from . import segment
 from ._ashm import ffi, lib
-from .errors import (
-    ChannelFull,
-    InvalidName,
-    LayerClosed,
-    LockTimeout,
-    MemoryFull,
-    MessageTooLarge,
-    NoFreeSlot,
-    NotOwner,
-    SegmentCorrupt,
-    SegmentError,
-    SegmentForeign,
-    SegmentLayoutMismatch,
-    SegmentPermission,
-    SegmentReplaced,
-)
+from ._codes import FULL, error
+from ._log import SeldomLogger, logger
+from ._names import encode, encoded, explain, refusal
+from .errors import InvalidName, LayerClosed, LockTimeout, SegmentCorrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,8 +30,6 @@ if TYPE_CHECKING:
     from .config import Config
 
 __all__ = ["NEVER", "Attachment"]
-
-logger: Final = logging.getLogger("asgi_shm")
 
 _WAIT: Final[int] = lib.ASHM_WAIT
 _WAIT_AS_ONE: Final[int] = lib.ASHM_WAIT | lib.ASHM_OTHERS
@@ -65,8 +50,6 @@ LOCK_WAIT_NS: Final = 10_000_000_000
 OPEN_ATTEMPTS: Final = 10
 # Bodies up to this size need one call.
 BUFFER_SIZE: Final = 65536
-# Seconds between two warnings of a kind.
-LOG_INTERVAL: Final = 10.0
 # Awaited channels that one call reports.
 READY_BATCH: Final = 256
 
@@ -99,24 +82,6 @@ class _Handles:
             lib.ashm_close(self.retired.pop()[1])
 
 
-class _SeldomLogger:
-    """Logs a warning at most once in a while, and says how many it has kept to itself."""
-
-    def __init__(self) -> None:
-        self._next = 0.0
-        self._held_back = 0
-
-    def warning(self, text: str, *arguments: object) -> None:
-        now = time.monotonic()
-        if now < self._next:
-            self._held_back += 1
-            return
-        self._next = now + LOG_INTERVAL
-        held_back, self._held_back = self._held_back, 0
-        suffix = f" ({held_back} more like this since the last)" if held_back else ""
-        logger.warning(text + suffix, *arguments)
-
-
 class Attachment:
     """An open segment, as this process sees it.
 
@@ -130,7 +95,7 @@ class Attachment:
         self._handles = _Handles()
         # Not at exit: a daemon thread may be inside, and the kernel knows who is gone.
         weakref.finalize(self, self._handles.close).atexit = False
-        self._unsent = _SeldomLogger()
+        self._unsent = SeldomLogger()
         self._clock_ns = 0
         self._closed = False
         self._buffers: list[_Buffer] = []  # that no thread uses now; as for the next
@@ -251,9 +216,9 @@ class Attachment:
     def send(self, channel: str, body: bytes, expiry_ns: int, capacity: int) -> None:
         """Append a body to a channel that holds `capacity` of them."""
         try:
-            name = _encode(channel)
+            name = encode(channel)
         except (TypeError, UnicodeEncodeError):
-            raise _refusal(channel, "channel") from None
+            raise refusal(channel, "channel") from None
         size = len(body)
         code = _send(self._handles.current, name, len(name), body, size, expiry_ns, capacity)
         if code:
@@ -262,9 +227,9 @@ class Attachment:
     def take(self, channel: str) -> bytes | None:
         """Take the oldest body of a channel, or return None. Whoever waits for it waits on."""
         try:
-            name = _encode(channel)
+            name = encode(channel)
         except (TypeError, UnicodeEncodeError):
-            raise _refusal(channel, "channel") from None
+            raise refusal(channel, "channel") from None
         try:
             buffer = self._buffers.pop()
         except IndexError:  # as many threads are inside as there are buffers
@@ -286,8 +251,8 @@ class Attachment:
 
         `name` is the channel's, which `take` has been called with. `others` says whether other
         coroutines of this process wait for it, too. `ready` will give `cookie` when a message is
-        there. Returns the body, or None and whether the bell was rung meanwhile: `ready` is then
-        to be called at once.
+        there. Returns the body, or None and whether the bell was rung meanwhile: `ready` is
+        then to be called at once.
         """
         try:
             buffer = self._buffers.pop()
@@ -310,7 +275,7 @@ class Attachment:
     ) -> None:
         """Send did not succeed at the first attempt: say why, or make the second."""
         if code in _NOT_OPEN:
-            name = _encode(channel)
+            name = encode(channel)
             code = self._call(_send, name, len(name), body, len(body), expiry_ns, capacity)
         if code:
             raise self._error(code, channel, size=len(body), capacity=capacity)
@@ -381,25 +346,23 @@ class Attachment:
 
     def group_add(self, group: str, channel: str, expiry_ns: int, capacity: int) -> None:
         """Add a channel to a group, or begin its membership's time anew."""
-        g, c = _encoded(group, "group"), _encoded(channel, "channel")
-        code = self._call(
-            lib.ashm_group_add, g, len(g), c, len(c), expiry_ns, capacity
-        )
+        g, c = encoded(group, "group"), encoded(channel, "channel")
+        code = self._call(lib.ashm_group_add, g, len(g), c, len(c), expiry_ns, capacity)
         if code:
             raise self._error(code, channel, group=group)
 
     def group_discard(self, group: str, channel: str) -> None:
         """Remove a channel from a group, if it is in it."""
-        g, c = _encoded(group, "group"), _encoded(channel, "channel")
+        g, c = encoded(group, "group"), encoded(channel, "channel")
         code = self._call(lib.ashm_group_discard, g, len(g), c, len(c))
         if code:
             raise self._error(code, channel, group=group)
 
     def group_send(self, group: str, body: bytes, expiry_ns: int) -> None:
         """Send a body to the members of a group; without memory it is dropped and logged."""
-        g = _encoded(group, "group")
+        g = encoded(group, "group")
         code = self._call(lib.ashm_group_send, g, len(g), body, len(body), expiry_ns)
-        if code in _FULL:
+        if code in FULL:
             # "It cannot raise ChannelFull": the segment counts it, and the log says it.
             self._unsent.warning(
                 "a message to group %r was dropped: %s", group, self._error(code)
@@ -415,10 +378,10 @@ class Attachment:
         code = self._call(lib.ashm_client, text)
         if code:
             raise self._error(code)
-        _encoded(prefix, "prefix of a channel")
+        encoded(prefix, "channel")
         name = f"{prefix}.{ffi.buffer(text)[:].decode()}!{random}"
-        if refusal := _refused(name, "channel"):
-            raise refusal
+        if problem := explain(name, "channel"):
+            raise InvalidName(problem)
         return name
 
     def flush(self) -> None:
@@ -465,157 +428,19 @@ class Attachment:
 
     # -- errors -------------------------------------------------------------------------
 
-    def _error(
-        self,
-        code: int,
-        channel: str | None = None,
-        *,
-        group: str | None = None,
-        size: int = 0,
-        capacity: int = 0,
-    ) -> Exception:
-        """Return the exception for a code, with what the caller knows of the circumstances."""
-        config = self._config
-        where = f"prefix {config.prefix!r}"
-        if code == lib.ASHM_FULL:
-            return ChannelFull(
-                f"channel {channel!r} is full: it holds its capacity of {capacity} unread "
-                "messages. Read it faster, or raise capacity or channel_capacity"
-            )
-        if code == lib.ASHM_TOO_LARGE:
-            return MessageTooLarge(
-                f"the message has {size} bytes when serialized, and max_message_size allows "
-                f"{config.max_message_size}"
-            )
-        if code in _FULL:
-            return MemoryFull(f"{where}: {_FULL[code]}")
-        if code == lib.ASHM_BAD_NAME:
-            return (
-                _refused(group, "group") or _refused(channel, "channel") or _unexplained()
-            )
-        if code == lib.ASHM_NOT_OWNER:
-            return NotOwner(
-                f"channel {channel!r} was made by another process, or by one that is gone; only "
-                "the process that got it from new_channel may receive on it"
-            )
+    def _error(self, code: int, channel: str | None = None, **circumstances: Any) -> Exception:
         if code == lib.ASHM_BUSY:
             return self._busy()
-        if code in _SEGMENT:
-            kind, text = _SEGMENT[code]
-            return kind(f"{where}: {text}")
-        if code in (errno.EACCES, errno.EPERM):
-            return SegmentPermission(
-                f"{where}: this process may not use the segment of that prefix: "
-                f"{os.strerror(code)}. Run it as the user who made the segment, or give both the "
-                "same CONFIG with mode 0o660 and a common group"
-            )
-        if code > 0:
-            return SegmentError(f"{where}: {os.strerror(code)} (errno {code})")
-        return SegmentError(f"{where}: unexpected code {code}")
+        return error(code, self._config, channel=channel, **circumstances)
 
     def _busy(self) -> LockTimeout:
         pid, lock = ffi.new("int *"), ffi.new("char **")
         lib.ashm_blame(self._handles.current, pid, lock)
         what = ffi.string(lock[0]).decode() if lock[0] else "a"
         return LockTimeout(
-            f"process {pid[0]} holds the {what} lock of prefix {self._config.prefix!r} and does "
-            "not go on; it is most likely stopped. Continue it (kill -CONT), or end it"
+            f"process {pid[0]} holds the {what} lock of prefix {self._config.prefix!r} and "
+            "does not go on; it is most likely stopped. Continue it (kill -CONT), or end it"
         )
-
-
-_FULL: Final = {
-    lib.ASHM_MESSAGES_FULL: (
-        "the memory for messages is full; read them faster, or raise message_memory"
-    ),
-    lib.ASHM_TABLES_FULL: (
-        "the memory for channels, groups and memberships is full; raise group_memory"
-    ),
-    lib.ASHM_SHM_FULL: (
-        "/dev/shm is full before the segment has its size; give it more room (a container: "
-        "--shm-size), or lower message_memory and group_memory"
-    ),
-}
-
-_SEGMENT: Final[dict[int, tuple[type[SegmentError], str]]] = {
-    lib.ASHM_NO_SLOT: (
-        NoFreeSlot,
-        f"{lib.ASHM_SLOTS} processes use the segment, and there is no room for more; stop some, "
-        "or split them by prefix",
-    ),
-    lib.ASHM_CORRUPT: (
-        SegmentCorrupt,
-        "the segment is damaged; stop its processes and call asgi_shm.unlink() with the prefix",
-    ),
-    lib.ASHM_LAYOUT: (
-        SegmentLayoutMismatch,
-        "the segment was made by an incompatible build of asgi_shm; stop its processes and call "
-        "asgi_shm.unlink() with the prefix, or choose another prefix",
-    ),
-    lib.ASHM_FOREIGN: (
-        SegmentForeign,
-        "the shared-memory object of that name is no segment of asgi_shm; remove it if nothing "
-        "needs it, or choose another prefix",
-    ),
-    lib.ASHM_REPLACED: (
-        SegmentReplaced,
-        "the segment is removed again and again while this process opens it",
-    ),
-}
-
-
-# -- names ------------------------------------------------------------------------------
-
-
-# Not the object's own method: what derives from str may have another.
-_encode: Final = str.encode
-
-
-def _encoded(name: str, kind: str) -> bytes:
-    """Return a name as bytes. Whether it is allowed the native module says."""
-    try:
-        return _encode(name)
-    except (TypeError, UnicodeEncodeError):
-        raise _refusal(name, kind) from None
-
-
-def _refusal(name: object, kind: str) -> InvalidName:
-    """Return the exception for what cannot even be encoded."""
-    if not isinstance(name, str):
-        return InvalidName(f"a {kind} name is a str, not {type(name).__name__}")
-    return _refused(name, kind) or _unexplained()
-
-
-def _refused(name: str | None, kind: str) -> InvalidName | None:
-    """Say what is wrong with a name; None if nothing is, or there is none."""
-    if name is None:
-        return None
-    if not name:
-        return InvalidName(f"a {kind} name has at least one character")
-    allowed = "ASCII letters, digits, hyphens, underscores and periods"
-    if kind == "channel":
-        allowed += ", at most one '!' and at most one '?'"
-    shown = repr(name) if len(name) <= 200 else f"{name[:200]!r}..."
-    problem = ""
-    if len(name) > lib.ASHM_NAME_MAX:
-        problem = f"it has {len(name)} characters, and {lib.ASHM_NAME_MAX} are allowed"
-    special = "!?" if kind == "channel" else ""
-    for position, character in enumerate(name):
-        plain = character.isascii() and (character.isalnum() or character in "-_.")
-        if not plain and character not in special:
-            problem = f"{character!r} at position {position} is not allowed"
-            break
-    for mark in special:
-        if name.count(mark) > 1:
-            problem = problem or f"{mark!r} occurs {name.count(mark)} times"
-    if kind == "channel" and name[0] == "!":
-        problem = problem or "nothing stands before the '!'"
-    if not problem:
-        return None
-    return InvalidName(f"{kind} name {shown}: {problem}. Allowed are {allowed}")
-
-
-def _unexplained() -> InvalidName:
-    return InvalidName("a channel or group name is not allowed")
 
 
 # -- forks ------------------------------------------------------------------------------

@@ -71,7 +71,7 @@ class Receiver:
         attachment.on_replaced = self._begin_anew
 
     def _reset(self) -> None:
-        """Nobody waits: at first, and in the child of a fork, where no loop of the parent runs."""
+        """Nobody waits: at first, and in a forked child, where no loop of the parent runs."""
         # Over all of the below, and over what is said natively of an entry. Reentrant, since a
         # coroutine may be finalized by the garbage collector at any point.
         self._lock = threading.RLock()
@@ -108,9 +108,7 @@ class Receiver:
 
     # -- who waits ----------------------------------------------------------------------
 
-    def _enter(
-        self, channel: str, loop: asyncio.AbstractEventLoop
-    ) -> tuple[_Entry, _Watch]:
+    def _enter(self, channel: str, loop: asyncio.AbstractEventLoop) -> tuple[_Entry, _Watch]:
         with self._lock:
             entry = self._entries.get(channel)
             if entry is None:
@@ -152,7 +150,7 @@ class Receiver:
             entry.inside -= 1
             if served:
                 return
-            if future in entry.futures:
+            if future is not None and future in entry.futures:
                 entry.futures.remove(future)
                 self._waiting -= 1
             if self._closed:

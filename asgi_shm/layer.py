@@ -35,8 +35,8 @@ _RANDOM_BYTES = 9
 class ShmChannelLayer(BaseChannelLayer):
     """A channel layer in POSIX shared memory, for the processes of one machine.
 
-    Its options are the entries of ``CONFIG``: see `asgi_shm.config.Config`. Making a layer opens
-    nothing; the segment is made or opened at the first call.
+    Its options are the entries of ``CONFIG``: see `asgi_shm.config.Config`. Making a layer
+    opens nothing; the segment is made or opened at the first call.
 
     Any coroutine may run in any event loop and thread, and in a process that was forked since.
     Only `receive` ever waits.
@@ -55,9 +55,7 @@ class ShmChannelLayer(BaseChannelLayer):
         self.group_expiry: float | None = config.group_expiry
         self.capacity: int = config.capacity
         self.channel_capacity = list(config.channel_capacity)
-        self.get_capacity = CapacityRules(
-            config.capacity, config.channel_capacity
-        ).capacity_for
+        self.get_capacity = CapacityRules(config.capacity, config.channel_capacity).capacity_for
         self._expiry_ns = _nanoseconds(config.expiry)
         self._group_expiry_ns = (
             NEVER if config.group_expiry is None else _nanoseconds(config.group_expiry)

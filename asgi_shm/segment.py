@@ -99,7 +99,7 @@ def _permit(target: int | Path, config: Config) -> None:
                 f"this process may not give the IPC objects of prefix {config.prefix!r} to "
                 f"group {config.group!r}: it must be a member of that group"
             ) from None
-    os.chmod(target, config.mode)
+    os.chmod(target, config.mode)  # noqa: PTH101 - or a descriptor
 
 
 def unlink(prefix: str = "asgi") -> bool:

@@ -101,8 +101,7 @@ ASHM_API int ashm_client(ashm *handle, char *client);
 /* Append a message to a channel. `capacity` applies to this channel. A message
  * to a channel of a process that is gone is dropped and counted: 0. */
 ASHM_API int ashm_send(ashm *handle, const char *channel, size_t channel_length,
-                       const void *body, size_t length, uint64_t expiry,
-                       uint32_t capacity);
+                       const void *body, size_t length, uint64_t expiry, uint32_t capacity);
 
 enum {
     ASHM_WAIT = 1,  /* wait: if there is no message, count this process as waiting */
@@ -152,8 +151,8 @@ ASHM_API int ashm_arm(ashm *handle, int *pending);
 /* Groups. `capacity` is the channel's, for messages that reach it through the
  * group; `expiry` is the membership's. */
 ASHM_API int ashm_group_add(ashm *handle, const char *group, size_t group_length,
-                            const char *channel, size_t channel_length,
-                            uint64_t expiry, uint32_t capacity);
+                            const char *channel, size_t channel_length, uint64_t expiry,
+                            uint32_t capacity);
 ASHM_API int ashm_group_discard(ashm *handle, const char *group, size_t group_length,
                                 const char *channel, size_t channel_length);
 ASHM_API int ashm_group_send(ashm *handle, const char *group, size_t group_length,

@@ -52,19 +52,19 @@ is_shortage(int rc)
 }
 
 /* Run `call`; if memory was short, sweep what is over and run it once more. */
-#define OPERATION(a, t, call)                                                           \
-    do {                                                                                \
-        tx t;                                                                           \
-        int rc = begin(a, &t);                                                          \
-                                                                                        \
-        if (rc != 0) {                                                                  \
-            return rc;                                                                  \
-        }                                                                               \
-        rc = (call);                                                                    \
-        if (ASHM_UNLIKELY(is_shortage(rc)) && maintain_reclaim(a, &t)) {                \
-            rc = (call);                                                                \
-        }                                                                               \
-        return end(a, &t, rc);                                                          \
+#define OPERATION(a, t, call)                                                                  \
+    do {                                                                                       \
+        tx t;                                                                                  \
+        int rc = begin(a, &t);                                                                 \
+                                                                                               \
+        if (rc != 0) {                                                                         \
+            return rc;                                                                         \
+        }                                                                                      \
+        rc = (call);                                                                           \
+        if (ASHM_UNLIKELY(is_shortage(rc)) && maintain_reclaim(a, &t)) {                       \
+            rc = (call);                                                                       \
+        }                                                                                      \
+        return end(a, &t, rc);                                                                 \
     } while (0)
 
 /* A group send without memory loses the message, for the caller of the layer in silence. */
@@ -144,9 +144,9 @@ ashm_send(ashm *a, const char *channel, size_t channel_length, const void *body,
     if (a != NULL && is_too_large(a, length)) {
         return ASHM_TOO_LARGE;
     }
-    OPERATION(a, t,
-              exchange_send(&t, channel, channel_length, body, (uint32_t)length, expiry,
-                            capacity));
+    OPERATION(
+        a, t,
+        exchange_send(&t, channel, channel_length, body, (uint32_t)length, expiry, capacity));
 }
 
 int
@@ -232,9 +232,9 @@ ashm_group_add(ashm *a, const char *group, size_t group_length, const char *chan
     if (capacity == 0 || capacity > ASHM_CAPACITY_MAX) {
         return ASHM_BAD_ARGUMENT;
     }
-    OPERATION(a, t,
-              membership_add(&t, group, group_length, channel, channel_length, expiry,
-                             capacity));
+    OPERATION(
+        a, t,
+        membership_add(&t, group, group_length, channel, channel_length, expiry, capacity));
 }
 
 int

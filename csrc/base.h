@@ -14,11 +14,11 @@
 
 /* For our own bugs only, never for what a segment contains: a segment may be
  * damaged by anyone, so that is an error code. Survives -DNDEBUG. */
-#define ASHM_CHECK(condition)                                                           \
-    do {                                                                                \
-        if (__builtin_expect(!(condition), 0)) {                                        \
-            abort();                                                                    \
-        }                                                                               \
+#define ASHM_CHECK(condition)                                                                  \
+    do {                                                                                       \
+        if (__builtin_expect(!(condition), 0)) {                                               \
+            abort();                                                                           \
+        }                                                                                      \
     } while (0)
 
 /* Costs too much for a release build. */

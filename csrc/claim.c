@@ -9,8 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "pages.h"
 #include "doorbell.h"
+#include "pages.h"
 #include "reap.h"
 
 #define FORMAT_WAIT (10 * NS_PER_SECOND)
@@ -261,9 +261,9 @@ raise_slots_high(ashm *a, uint32_t high)
 {
     uint32_t seen = handle_slots_high(a);
 
-    while (seen < high && !atomic_compare_exchange_weak_explicit(
-                              &a->header->slots_high, &seen, high, memory_order_acq_rel,
-                              memory_order_acquire)) {
+    while (seen < high &&
+           !atomic_compare_exchange_weak_explicit(&a->header->slots_high, &seen, high,
+                                                  memory_order_acq_rel, memory_order_acquire)) {
     }
 }
 
@@ -327,7 +327,8 @@ static bool
 seems_taken(const ashm *a, uint32_t slot)
 {
     return slot < handle_slots_high(a) &&
-           atomic_load_explicit(&handle_slot(a, slot)->state, memory_order_relaxed) != SLOT_FREE;
+           atomic_load_explicit(&handle_slot(a, slot)->state, memory_order_relaxed) !=
+               SLOT_FREE;
 }
 
 /* Those that were given back come first, then those whose holder may be dead. */

@@ -29,10 +29,10 @@ layout_map(uint64_t message_memory, uint64_t group_memory, section_map *map)
         (rc = section_pages(group_memory, &m.section[TABLES].count)) != 0) {
         return rc;
     }
-#define SECTION(field, bytes)                                                           \
-    do {                                                                                \
-        m.field = at;                                                                   \
-        at += round_up(bytes, PAGE_SIZE_SHM);                                           \
+#define SECTION(field, bytes)                                                                  \
+    do {                                                                                       \
+        m.field = at;                                                                          \
+        at += round_up(bytes, PAGE_SIZE_SHM);                                                  \
     } while (0)
     SECTION(commons, COMMONS * sizeof(mailbox_shm));
     SECTION(waitlists, COMMONS * ASHM_SLOTS * sizeof(waitlist_shm));
@@ -51,12 +51,27 @@ uint64_t
 layout_signature(void)
 {
     const uint32_t facts[] = {
-        ASHM_LAYOUT_VERSION,  0x01020304, /* byte order, once stored */
-        sizeof(void *),       sizeof(sem_t),       sizeof(header_shm), sizeof(slot_shm),
-        sizeof(mailbox_shm),  sizeof(channel_shm), sizeof(group_shm),  sizeof(member_shm),
-        sizeof(waiter_shm),   sizeof(page_shm),    ASHM_SLOTS,         COMMONS,
-        LANES,                LOG_ENTRIES,         BROADCASTS,         FILTER_BUCKETS,
-        ASHM_SEMAPHORES,      ASHM_NAME_MAX,       ASHM_CLIENT_LENGTH,
+        ASHM_LAYOUT_VERSION,
+        0x01020304, /* byte order, once stored */
+        sizeof(void *),
+        sizeof(sem_t),
+        sizeof(header_shm),
+        sizeof(slot_shm),
+        sizeof(mailbox_shm),
+        sizeof(channel_shm),
+        sizeof(group_shm),
+        sizeof(member_shm),
+        sizeof(waiter_shm),
+        sizeof(page_shm),
+        ASHM_SLOTS,
+        COMMONS,
+        LANES,
+        LOG_ENTRIES,
+        BROADCASTS,
+        FILTER_BUCKETS,
+        ASHM_SEMAPHORES,
+        ASHM_NAME_MAX,
+        ASHM_CLIENT_LENGTH,
 #ifdef __GLIBC__
         1,
 #else

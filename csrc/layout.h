@@ -7,9 +7,10 @@
  *   waitlists     waitlist_shm[8][256]   any process          the commons mailbox's lock
  *   slots         slot_shm[256]   see fields                  see fields
  *   message pages page_shm[]      any process                 the memory lock
- *   messages      4 KiB pages     who allocated a message     unreferenced until queued, then read-only
- *   table pages   page_shm[]      any process                 free ones: the memory lock; others: their mailbox's
- *   tables        4 KiB pages     any process                 the mailbox's lock
+ *   messages      4 KiB pages     who allocated a message     unreferenced until queued, then
+ * read-only table pages   page_shm[]      any process                 free ones: the memory
+ * lock; others: their mailbox's tables        4 KiB pages     any process                 the
+ * mailbox's lock
  *
  * No pointer is stored. A reference counts units of 64 bytes from the start of
  * the messages or the tables section; 0 is none, for page 0 of both is never
@@ -74,7 +75,8 @@ enum section { MESSAGES, TABLES, SECTIONS };
  * those from there on were never taken; those below `ready` have memory. */
 typedef struct arena_shm {
     uint32_t used;
-    atomic_u32 ready; /* raised under the memory lock but outside transactions; read by anyone */
+    atomic_u32
+        ready; /* raised under the memory lock but outside transactions; read by anyone */
     uint32_t free_head;
     uint32_t free_count;
 } arena_shm;
@@ -122,8 +124,9 @@ typedef struct channel_shm {
     uint32_t members; /* first membership */
     uint32_t waiting_head, waiting_tail; /* waiters in state AWAITED, the next to ring first */
     uint32_t waiters; /* records of kind NODE_WAITER for this channel */
-    uint32_t full;    /* messages dropped or refused because it was full */
-    uint32_t earliest; /* no entry's deadline is below this; in units of 1 << DEADLINE_SHIFT ns */
+    uint32_t full; /* messages dropped or refused because it was full */
+    uint32_t
+        earliest; /* no entry's deadline is below this; in units of 1 << DEADLINE_SHIFT ns */
     entry_shm entries[INLINE_ENTRIES];
     char name[];
 } channel_shm;
@@ -158,7 +161,7 @@ typedef struct waiter_shm {
     uint32_t slot;
     uint32_t state;
     uint32_t queued; /* it is on its slot's ready list */
-    uint32_t next;   /* on the channel's list */
+    uint32_t next; /* on the channel's list */
     uint32_t ready_next;
     uint32_t slot_next, slot_prev; /* all waiters of the slot in this mailbox */
     uint32_t unused;
@@ -176,13 +179,13 @@ typedef struct waitlist_shm {
 /* Linear hashing: buckets are split one at a time. */
 typedef struct table_shm {
     uint32_t directory; /* page of page numbers; 0: no bucket yet */
-    uint32_t buckets;   /* at least TABLE_BUCKETS_PER_PAGE */
-    uint32_t count;     /* records */
-    uint32_t hand;      /* the bucket that the sweep visits next */
+    uint32_t buckets; /* at least TABLE_BUCKETS_PER_PAGE */
+    uint32_t count; /* records */
+    uint32_t hand; /* the bucket that the sweep visits next */
 } table_shm;
 
 typedef struct lock_shm {
-    atomic_u64 word;    /* owner, or 0: see lock.h */
+    atomic_u64 word; /* owner, or 0: see lock.h */
     uint32_t semaphore; /* where waiters sleep; written by the formatter */
     uint32_t unused;
 } lock_shm;
@@ -195,10 +198,10 @@ typedef struct broadcast_shm {
 } broadcast_shm;
 
 /* Counters of a mailbox: name, what it counts. */
-#define MAILBOX_COUNTERS(X)                                                             \
-    X(sent, "messages put into a queue")                                                \
-    X(received, "messages taken by a receive")                                          \
-    X(full, "messages dropped or refused because their channel was full")               \
+#define MAILBOX_COUNTERS(X)                                                                    \
+    X(sent, "messages put into a queue")                                                       \
+    X(received, "messages taken by a receive")                                                 \
+    X(full, "messages dropped or refused because their channel was full")                      \
     X(expired, "messages dropped because nobody read them in time")
 
 typedef struct mailbox_shm {
@@ -252,12 +255,12 @@ enum slot_state {
  * CLOSING under the lock of its mailbox: who holds that and sees TAKEN may fill it. */
 typedef struct slot_shm {
     atomic_u32 generation; /* rises with each holder; read by anyone */
-    atomic_u32 state;      /* read by anyone as a hint */
-    uint32_t pid;          /* as its own namespace sees it; for messages to people */
-    uint32_t nonce;        /* 16 random bits of the client's name */
-    uint64_t since;        /* clock when it was claimed */
-    atomic_u64 gone;       /* messages it dropped as their process was gone */
-    atomic_u64 unsent;     /* group messages it dropped for want of memory */
+    atomic_u32 state; /* read by anyone as a hint */
+    uint32_t pid; /* as its own namespace sees it; for messages to people */
+    uint32_t nonce; /* 16 random bits of the client's name */
+    uint64_t since; /* clock when it was claimed */
+    atomic_u64 gone; /* messages it dropped as their process was gone */
+    atomic_u64 unsent; /* group messages it dropped for want of memory */
     uint8_t pad1[CACHE_LINE - 40];
     atomic_u64 bell; /* sequence << 1 | armed: see doorbell.h */
     uint8_t pad2[CACHE_LINE - 8];
@@ -277,14 +280,14 @@ typedef struct header_shm {
     uint32_t unused;
 
     /* Atomic hints; any value is safe. */
-    atomic_u64 clock;       /* the segment's clock does not go back before this */
+    atomic_u64 clock; /* the segment's clock does not go back before this */
     atomic_u64 maintain_at; /* when the next maintenance is due */
-    atomic_u32 slots_high;  /* no slot from here on was ever taken */
+    atomic_u32 slots_high; /* no slot from here on was ever taken */
     uint8_t pad1[2 * CACHE_LINE - 64 - 20];
 
     lock_shm memory_lock;
     arena_shm arenas[SECTIONS]; /* memory lock */
-    heap_shm message_heap;      /* memory lock */
+    heap_shm message_heap; /* memory lock */
 } header_shm;
 
 _Static_assert(sizeof(page_shm) == 24, "layout");

@@ -70,7 +70,8 @@ void lock_wake(ashm *a, lock_shm *lock);
 static inline int
 lock_acquire(const lock_party *party, lock_shm *lock, const char *what)
 {
-    if (ASHM_LIKELY(cas_acquire64(&lock->word, 0, party->owner))) { /* P1: with lock_release() */
+    if (ASHM_LIKELY(
+            cas_acquire64(&lock->word, 0, party->owner))) { /* P1: with lock_release() */
         return 0;
     }
     return lock_wait(party, lock, what);

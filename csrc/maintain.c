@@ -30,9 +30,9 @@ advance_clock(ashm *a, uint64_t now)
 {
     uint64_t seen = load_relaxed64(&a->header->clock);
 
-    while (seen < now && !atomic_compare_exchange_weak_explicit(
-                             &a->header->clock, &seen, now, memory_order_relaxed,
-                             memory_order_relaxed)) {
+    while (seen < now &&
+           !atomic_compare_exchange_weak_explicit(&a->header->clock, &seen, now,
+                                                  memory_order_relaxed, memory_order_relaxed)) {
     }
 }
 

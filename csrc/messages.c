@@ -61,8 +61,8 @@ each_piece(tx *t, uint32_t message, uint32_t length,
     uint32_t room;
 
     if (in_block(length)) {
-        copy((char *)section_at(t, MESSAGES, message, length + BODY_OFFSET) + BODY_OFFSET, &data,
-             length);
+        copy((char *)section_at(t, MESSAGES, message, length + BODY_OFFSET) + BODY_OFFSET,
+             &data, length);
         return;
     }
     room = PAGE_SIZE_SHM - BODY_OFFSET;

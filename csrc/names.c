@@ -6,8 +6,8 @@
 enum { PLAIN = 1, MARK = 2, QUESTION = 3 };
 
 static const unsigned char class_of[256] = {
-    ['-'] = PLAIN,         ['.'] = PLAIN,         ['_'] = PLAIN, ['!'] = MARK, ['?'] = QUESTION,
-    ['0' ... '9'] = PLAIN, ['A' ... 'Z'] = PLAIN, ['a' ... 'z'] = PLAIN,
+    ['-'] = PLAIN,    ['.'] = PLAIN,         ['_'] = PLAIN,         ['!'] = MARK,
+    ['?'] = QUESTION, ['0' ... '9'] = PLAIN, ['A' ... 'Z'] = PLAIN, ['a' ... 'z'] = PLAIN,
 };
 
 bool

@@ -261,7 +261,7 @@ block_give(tx *t, enum section section, heap_shm *heap, uint32_t reference)
 void
 heap_trim(tx *t, enum section section, heap_shm *heap)
 {
-    for (uint32_t class = 0; class < BLOCK_CLASSES; class ++) {
+    for (uint32_t class = 0; class < BLOCK_CLASSES; class++) {
         uint32_t page = heap->partial[class];
 
         if (page != 0 && page_record(t, section, page)->free == all_free(class)) {

@@ -21,8 +21,8 @@
 static inline uint32_t
 section_ready(const ashm *a, enum section section)
 {
-    uint32_t ready = atomic_load_explicit(&a->header->arenas[section].ready,
-                                          memory_order_relaxed);
+    uint32_t ready =
+        atomic_load_explicit(&a->header->arenas[section].ready, memory_order_relaxed);
     uint32_t count = a->map.section[section].count;
 
     return ready < count ? ready : count;

@@ -175,8 +175,8 @@ queue_push(tx *t, channel_shm *channel, uint32_t message, uint64_t deadline)
     if (channel->tail - channel->head == 1u << ring_log2(channel) && !rewrite(t, channel)) {
         return false;
     }
-    *queue_entry(t, channel, channel->tail) = (entry_shm){
-        .deadline = deadline, .message = message, .sequence = t->mailbox->sequence};
+    *queue_entry(t, channel, channel->tail) =
+        (entry_shm){.deadline = deadline, .message = message, .sequence = t->mailbox->sequence};
     tx_set32(t, &t->mailbox->sequence, t->mailbox->sequence + 1);
     if (channel->live == 0 || coarse < channel->earliest) {
         tx_set32(t, &channel->earliest, coarse);

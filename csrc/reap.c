@@ -88,8 +88,8 @@ reap_slot(ashm *a, uint32_t index)
     }
     tx_close(&t);
     if (rc == 0) {
-        doorbell_unlink(
-            a, index, atomic_load_explicit(&slot->generation, memory_order_relaxed));
+        doorbell_unlink(a, index,
+                        atomic_load_explicit(&slot->generation, memory_order_relaxed));
         /* The last store: before it the whole is done again, which changes nothing. */
         atomic_store_explicit(&slot->state, SLOT_FREE, memory_order_release);
     }

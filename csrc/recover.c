@@ -91,8 +91,7 @@ recover_others(ashm *a, uint32_t own)
         return rc;
     }
     for (uint32_t i = 0; i < slots; i++) {
-        uint32_t state =
-            atomic_load_explicit(&handle_slot(a, i)->state, memory_order_acquire);
+        uint32_t state = atomic_load_explicit(&handle_slot(a, i)->state, memory_order_acquire);
 
         if (i != own && state != SLOT_FREE && !life_exists(fd, BYTE_LIFE(i)) &&
             (rc = recover_slot(a, i)) != 0) {

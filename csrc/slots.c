@@ -7,7 +7,8 @@
 
 enum { CLIENT_BYTES = ASHM_CLIENT_LENGTH / 4 * 3 };
 
-static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+static const char alphabet[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 static int
 digit(char c)
@@ -127,7 +128,8 @@ lives(const ashm *a, const struct client *client)
         return false;
     }
     slot = handle_slot(a, client->slot);
-    return atomic_load_explicit(&slot->generation, memory_order_acquire) == client->generation &&
+    return atomic_load_explicit(&slot->generation, memory_order_acquire) ==
+               client->generation &&
            slot->nonce == client->nonce &&
            atomic_load_explicit(&slot->state, memory_order_relaxed) == SLOT_TAKEN;
 }

@@ -139,8 +139,8 @@ first_of(tx *t, uint32_t hash)
 }
 
 /* Chains are bounded by the number of records: a longer one is a circle. */
-#define FOR_CHAIN(t, node, hash)                                                        \
-    for (uint32_t node = first_of(t, hash), left = table_of(t)->count + 1;              \
+#define FOR_CHAIN(t, node, hash)                                                               \
+    for (uint32_t node = first_of(t, hash), left = table_of(t)->count + 1;                     \
          node != 0 && chain_goes_on(t, &left); node = node_at(t, node)->next)
 
 static bool
@@ -170,7 +170,8 @@ node_name(tx *t, uint32_t node)
 uint32_t
 table_find_name(tx *t, enum node_kind kind, uint32_t hash, const char *name, size_t length)
 {
-    FOR_CHAIN (t, node, hash) {
+    FOR_CHAIN(t, node, hash)
+    {
         node_shm *n = node_at(t, node);
 
         if (n->hash == hash && n->kind == kind && n->name_length == length &&
@@ -186,7 +187,8 @@ table_find_member(tx *t, uint32_t group, uint32_t channel)
 {
     uint32_t hash = hash_pair(group, channel);
 
-    FOR_CHAIN (t, node, hash) {
+    FOR_CHAIN(t, node, hash)
+    {
         member_shm *m = member_at(t, node);
 
         if (m->node.kind == NODE_MEMBER && m->group == group && m->channel == channel) {
@@ -201,7 +203,8 @@ table_find_waiter(tx *t, uint32_t channel, uint32_t slot)
 {
     uint32_t hash = hash_pair(channel, slot);
 
-    FOR_CHAIN (t, node, hash) {
+    FOR_CHAIN(t, node, hash)
+    {
         waiter_shm *w = waiter_at(t, node);
 
         if (w->node.kind == NODE_WAITER && w->channel == channel && w->slot == slot) {

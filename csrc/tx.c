@@ -18,8 +18,7 @@ lane_take(tx *t)
         uint32_t lane = (uint32_t)__builtin_ctz(~busy);
 
         if (atomic_compare_exchange_weak_explicit(&own->lanes, &busy, busy | 1u << lane,
-                                                  memory_order_acquire,
-                                                  memory_order_relaxed)) {
+                                                  memory_order_acquire, memory_order_relaxed)) {
             t->lane_index = lane;
             return true;
         }

@@ -34,11 +34,11 @@ wrong(check *c, const char *format, ...)
     c->failed = true;
 }
 
-#define EXPECT(c, condition, ...)                                                       \
-    do {                                                                                \
-        if (!(condition)) {                                                             \
-            wrong(c, __VA_ARGS__);                                                      \
-        }                                                                               \
+#define EXPECT(c, condition, ...)                                                              \
+    do {                                                                                       \
+        if (!(condition)) {                                                                    \
+            wrong(c, __VA_ARGS__);                                                             \
+        }                                                                                      \
     } while (0)
 
 static bool
@@ -55,11 +55,12 @@ goes_on(check *c, uint32_t *left, const char *what)
 /* ---- memory in use ---- */
 
 static void
-claim_units(check *c, enum section section, uint32_t reference, uint32_t units, const char *what)
+claim_units(check *c, enum section section, uint32_t reference, uint32_t units,
+            const char *what)
 {
     uint32_t page = reference / UNITS_PER_PAGE;
-    uint64_t mask = units >= 64 ? UINT64_MAX
-                                : ((UINT64_C(1) << units) - 1) << reference % UNITS_PER_PAGE;
+    uint64_t mask =
+        units >= 64 ? UINT64_MAX : ((UINT64_C(1) << units) - 1) << reference % UNITS_PER_PAGE;
     const char *name = section == MESSAGES ? "messages" : "tables";
 
     if (page == 0 || page >= c->t->party.a->header->arenas[section].used) {
@@ -140,8 +141,8 @@ check_refs(check *c)
         if (c->refs[m] != 0) {
             const message_shm *message = section_at(c->t, MESSAGES, m, sizeof *message);
 
-            EXPECT(c, message->refs == c->refs[m], "message %u: counts %u references, has %u", m,
-                   message->refs, c->refs[m]);
+            EXPECT(c, message->refs == c->refs[m], "message %u: counts %u references, has %u",
+                   m, message->refs, c->refs[m]);
         }
     }
 }
@@ -169,7 +170,8 @@ check_entries(check *c, channel_shm *channel)
     uint32_t span = channel->tail - channel->head;
     uint32_t live = 0, before = 0;
 
-    EXPECT(c, channel->node.log2 <= 18 && span <= 1u << (channel->node.log2 | !channel->node.log2),
+    EXPECT(c,
+           channel->node.log2 <= 18 && span <= 1u << (channel->node.log2 | !channel->node.log2),
            "channel: %u entries in a ring of 2^%u", span, channel->node.log2);
     for (uint32_t i = channel->head; i != channel->tail && !c->failed; i++) {
         const entry_shm *entry = queue_entry(c->t, channel, i);
@@ -185,7 +187,8 @@ check_entries(check *c, channel_shm *channel)
         live++;
         count_ref(c, entry->message, 1, "queue entry");
     }
-    EXPECT(c, live == channel->live, "channel: counts %u messages, has %u", channel->live, live);
+    EXPECT(c, live == channel->live, "channel: counts %u messages, has %u", channel->live,
+           live);
 }
 
 static void
@@ -200,7 +203,8 @@ check_waiting(check *c, uint32_t reference, channel_shm *channel)
 
         EXPECT(c, waiter->node.kind == NODE_WAITER && waiter->channel == reference,
                "channel: its waiting list has what is no waiter of it");
-        EXPECT(c, waiter->state == WAITER_AWAITED, "channel: a waiter on the list is not waiting");
+        EXPECT(c, waiter->state == WAITER_AWAITED,
+               "channel: a waiter on the list is not waiting");
         last = w;
     }
     EXPECT(c, c->failed || last == channel->waiting_tail,
@@ -221,8 +225,8 @@ check_told(check *c, uint32_t reference, channel_shm *channel)
             rung += waiter_at(c->t, w)->state == WAITER_RUNG;
         }
     }
-    EXPECT(c, waiters == channel->waiters, "channel: counts %u waiters, has %u", channel->waiters,
-           waiters);
+    EXPECT(c, waiters == channel->waiters, "channel: counts %u waiters, has %u",
+           channel->waiters, waiters);
     EXPECT(c, channel->live == 0 || channel->waiting_head == 0 || rung > 0,
            "channel: it has messages, and nobody who waits was told");
 }
@@ -236,8 +240,9 @@ check_channel(check *c, uint32_t reference)
 
     claim_block(c, TABLES, reference,
                 (uint32_t)offsetof(channel_shm, name) + channel->node.name_length, "channel");
-    EXPECT(c, channel_find(c->t, channel->node.hash, node_name(c->t, reference),
-                           channel->node.name_length) == reference,
+    EXPECT(c,
+           channel_find(c->t, channel->node.hash, node_name(c->t, reference),
+                        channel->node.name_length) == reference,
            "channel: its name finds another record");
     check_ring(c, channel);
     check_entries(c, channel);
@@ -247,8 +252,9 @@ check_channel(check *c, uint32_t reference)
          m = member_at(c->t, m)->channel_next) {
         const member_shm *member = member_at(c->t, m);
 
-        EXPECT(c, member->node.kind == NODE_MEMBER && member->channel == reference &&
-                      member->channel_prev == before,
+        EXPECT(c,
+               member->node.kind == NODE_MEMBER && member->channel == reference &&
+                   member->channel_prev == before,
                "channel: its list of memberships is broken");
         before = m;
     }
@@ -263,16 +269,18 @@ check_group(check *c, uint32_t reference)
 
     claim_block(c, TABLES, reference,
                 (uint32_t)offsetof(group_shm, name) + group->node.name_length, "group");
-    EXPECT(c, group_find(c->t, group->node.hash, node_name(c->t, reference),
-                         group->node.name_length) == reference,
+    EXPECT(c,
+           group_find(c->t, group->node.hash, node_name(c->t, reference),
+                      group->node.name_length) == reference,
            "group: its name finds another record");
     c->filter[group->node.hash % FILTER_BUCKETS]++;
     for (uint32_t m = group->head; m != 0 && goes_on(c, &left, "group's memberships");
          m = member_at(c->t, m)->group_next) {
         const member_shm *member = member_at(c->t, m);
 
-        EXPECT(c, member->node.kind == NODE_MEMBER && member->group == reference &&
-                      member->group_prev == before,
+        EXPECT(c,
+               member->node.kind == NODE_MEMBER && member->group == reference &&
+                   member->group_prev == before,
                "group: its list of memberships is broken");
         before = m;
         count++;
@@ -287,8 +295,9 @@ check_member(check *c, uint32_t reference)
     const member_shm *member = member_at(c->t, reference);
 
     claim_block(c, TABLES, reference, sizeof *member, "membership");
-    EXPECT(c, node_at(c->t, member->group)->kind == NODE_GROUP &&
-                  node_at(c->t, member->channel)->kind == NODE_CHANNEL,
+    EXPECT(c,
+           node_at(c->t, member->group)->kind == NODE_GROUP &&
+               node_at(c->t, member->channel)->kind == NODE_CHANNEL,
            "membership: of what is no group, or no channel");
     EXPECT(c, table_find_member(c->t, member->group, member->channel) == reference,
            "membership: there are two of the same");
@@ -300,12 +309,14 @@ check_waiter(check *c, uint32_t reference)
     const waiter_shm *waiter = waiter_at(c->t, reference);
 
     claim_block(c, TABLES, reference, sizeof *waiter, "waiter");
-    EXPECT(c, node_at(c->t, waiter->channel)->kind == NODE_CHANNEL && waiter->slot < ASHM_SLOTS &&
-                  waiter->state <= WAITER_RUNG && waiter->queued <= 1,
+    EXPECT(c,
+           node_at(c->t, waiter->channel)->kind == NODE_CHANNEL && waiter->slot < ASHM_SLOTS &&
+               waiter->state <= WAITER_RUNG && waiter->queued <= 1,
            "waiter: it makes no sense");
-    EXPECT(c, waiter->state != WAITER_RUNG || waiter->slot >= c->slots ||
-                  atomic_load_explicit(&handle_slot(c->t->party.a, waiter->slot)->state,
-                                       memory_order_relaxed) != SLOT_FREE,
+    EXPECT(c,
+           waiter->state != WAITER_RUNG || waiter->slot >= c->slots ||
+               atomic_load_explicit(&handle_slot(c->t->party.a, waiter->slot)->state,
+                                    memory_order_relaxed) != SLOT_FREE,
            "waiter: a free slot was told of a message");
 }
 
@@ -389,8 +400,9 @@ check_waitlist(check *c, const waitlist_shm *list, uint32_t slot)
          w = waiter_at(c->t, w)->slot_next) {
         const waiter_shm *waiter = waiter_at(c->t, w);
 
-        EXPECT(c, waiter->node.kind == NODE_WAITER && waiter->slot == slot &&
-                      waiter->slot_prev == before,
+        EXPECT(c,
+               waiter->node.kind == NODE_WAITER && waiter->slot == slot &&
+                   waiter->slot_prev == before,
                "slot: its list of waiters is broken");
         queued += waiter->queued;
         before = w;
@@ -417,8 +429,9 @@ check_mailbox(check *c, uint32_t index)
     check_table(c);
     check_broadcasts(c);
     for (uint32_t i = 0; i < FILTER_BUCKETS && !c->failed; i++) {
-        EXPECT(c, c->filter[i] == atomic_load_explicit(&c->t->mailbox->filter[i],
-                                                       memory_order_relaxed),
+        EXPECT(c,
+               c->filter[i] ==
+                   atomic_load_explicit(&c->t->mailbox->filter[i], memory_order_relaxed),
                "mailbox: its filter miscounts the groups");
     }
     if (index >= COMMONS) {
@@ -444,14 +457,15 @@ check_slot(check *c, uint32_t index)
         const lane_shm *lane = &slot->lanes[i];
 
         EXPECT(c, lane->count == 0, "slot %u: an unfinished transaction", index);
-        EXPECT(c, (lane->held == 0) == (lane->held_refs == 0), "slot %u: lane %u miscounts", index,
-               i);
+        EXPECT(c, (lane->held == 0) == (lane->held_refs == 0), "slot %u: lane %u miscounts",
+               index, i);
         if (lane->held != 0) {
             count_ref(c, lane->held, lane->held_refs, "lane");
         }
         EXPECT(c, !is_free || lane->held == 0, "slot %u: free, and holds a message", index);
     }
-    EXPECT(c, !is_free || slot->mailbox.table.count == 0, "slot %u: free, and has records", index);
+    EXPECT(c, !is_free || slot->mailbox.table.count == 0, "slot %u: free, and has records",
+           index);
 }
 
 static void
@@ -496,7 +510,7 @@ walk_heap(check *c, enum section section, const heap_shm *heap, unsigned char *s
 {
     const arena_shm *arena = &c->t->party.a->header->arenas[section];
 
-    for (uint32_t class = 0; class < BLOCK_CLASSES; class ++) {
+    for (uint32_t class = 0; class < BLOCK_CLASSES; class++) {
         uint32_t left = arena->used + 1;
         uint32_t before = 0;
 
@@ -633,8 +647,7 @@ lock_all(tx *t, uint32_t mailboxes, uint32_t *locked)
 int
 verify(tx *t, char *report, size_t size)
 {
-    check c = {.t = t, .report = report, .size = size,
-               .slots = handle_slots_high(t->party.a)};
+    check c = {.t = t, .report = report, .size = size, .slots = handle_slots_high(t->party.a)};
     uint32_t locked;
     int rc = lock_all(t, COMMONS + c.slots, &locked);
 

@@ -36,8 +36,11 @@ PYTHON_ORDER = [
     "capacity",
     "config",
     "_ashm",
+    "_log",
     "serializers",
     "segment",
+    "_names",
+    "_codes",
     "_attachment",
     "_receiver",
     "stats",
@@ -53,7 +56,7 @@ PYTHON_ORDER = [
 MAY_IMPORT = {
     "channels": {"errors", "layer"},
     "django": {"layer"},
-    "asgi_shm._ashm": {"_attachment", "segment", "serializers"},
+    "asgi_shm._ashm": {"_attachment", "_codes", "_names", "segment", "serializers"},
     "posix_ipc": {"segment"},
 }
 
