@@ -17,7 +17,7 @@ import contextlib
 import itertools
 import threading
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from .errors import AsgiShmError, LayerClosed
 
@@ -28,26 +28,37 @@ if TYPE_CHECKING:
 
 __all__ = ["Receiver"]
 
+_Future: TypeAlias = "asyncio.Future[None]"
+
 # While a coroutine waits its loop looks after the segment this often, in seconds: dead
 # processes are noticed, expired messages dropped, a bell that was not rung made good.
 TICK = 0.5
 
 
 class _Entry:
-    """A channel that coroutines of this process wait for."""
+    """A channel that coroutines of this process wait for.
 
-    __slots__ = ("channel", "cookie", "futures", "inside", "name")
+    Natively a process waits for a channel or does not, however many coroutines do. So a
+    coroutine that takes a message, is woken or goes may end the wait of another, in another
+    thread. Whoever does that raises `missed` afterwards and then looks for futures to wake;
+    whoever begins to wait reads `missed`, waits natively, appends its future, and reads `missed`
+    again. One of the two sees the other, and no lock is needed.
+    """
+
+    __slots__ = ("channel", "cookie", "dropped", "futures", "inside", "missed", "name")
 
     def __init__(self, channel: str, cookie: int) -> None:
         self.channel = channel
         self.name = channel.encode()
         self.cookie = cookie
-        self.inside = 0  # coroutines that wait, or were woken and have not gone yet
-        self.futures: deque[asyncio.Future[None]] = deque()  # of those that wait
+        self.futures: deque[_Future] = deque()  # of the coroutines that wait
+        self.inside: set[_Future] = set()  # and of those that were woken and have not gone yet
+        self.missed = 0
+        self.dropped = False  # it is not in the receiver's table any more
 
 
 class _Watch:
-    """A loop that watches the doorbell."""
+    """A loop that watches the doorbell. Only its own thread uses this."""
 
     __slots__ = ("descriptor", "inside", "loop", "tick")
 
@@ -72,14 +83,11 @@ class Receiver:
 
     def _reset(self) -> None:
         """Nobody waits: at first, and in a forked child, where no loop of the parent runs."""
-        # Over all of the below, and over what is said natively of an entry. Reentrant, since a
-        # coroutine may be finalized by the garbage collector at any point.
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()  # over changes of the three tables
         # Entries stay for a while when nobody is inside: most come again. The tick drops them.
         self._entries: dict[str, _Entry] = {}
         self._by_cookie: dict[int, _Entry] = {}
         self._watches: dict[asyncio.AbstractEventLoop, _Watch] = {}
-        self._waiting = 0  # futures in all entries
 
     async def wait(self, channel: str) -> bytes:
         """Return the oldest body of a channel, as soon as there is one.
@@ -87,130 +95,147 @@ class Receiver:
         Cancelled at any moment it has taken nothing.
         """
         loop = asyncio.get_running_loop()
-        entry, watch = self._enter(channel, loop)
-        future = None
+        future: _Future = loop.create_future()
+        entry = self._enter(channel, future)
+        watch = self._watches.get(loop) or self._add_watch(loop)
+        watch.inside += 1
         body = None
         try:
             while True:
-                body, future, rung = self._take_or_await(entry, loop)
+                missed = entry.missed
+                others = len(entry.inside) > 1
+                body, rung = self._attachment.take_or_await(
+                    entry.name, entry.cookie, others=others
+                )
                 if body is not None:
+                    if not others and len(entry.inside) > 1:
+                        self._nudge(entry, loop)
                     return body
-                if watch.tick is None:
-                    self._watch(watch)
-                if rung:
-                    self._dispatch()
-                # Cancelled here, before or after it was woken: _leave() passes the turn on.
-                await future
-                if self._closed:
-                    raise LayerClosed("this layer was closed while a receive was waiting")
+                entry.futures.append(future)
+                if missed == entry.missed:
+                    if watch.tick is None:
+                        self._watch(watch)
+                    if rung:
+                        self._dispatch(loop)
+                    # Cancelled here, before or after it was woken: `finally` passes the turn on.
+                    await future
+                    if self._closed:
+                        raise LayerClosed("this layer was closed while a receive was waiting")
+                future = self._renew(entry, future)
         finally:
-            self._leave(entry, watch, future, served=body is not None)
+            watch.inside -= 1
+            self._leave(entry, future, served=body is not None)
 
     # -- who waits ----------------------------------------------------------------------
 
-    def _enter(self, channel: str, loop: asyncio.AbstractEventLoop) -> tuple[_Entry, _Watch]:
+    def _enter(self, channel: str, future: _Future) -> _Entry:
+        entry = self._entries.get(channel)
+        if entry is not None:
+            entry.inside.add(future)
+            if not entry.dropped:  # read after the add: see _drop_idle_entries()
+                return entry
         with self._lock:
             entry = self._entries.get(channel)
             if entry is None:
                 entry = _Entry(channel, next(self._cookies))
-                self._entries[channel] = entry
                 self._by_cookie[entry.cookie] = entry
-            watch = self._watches.get(loop)
-            if watch is None:
-                watch = self._watches[loop] = _Watch(loop)
-            entry.inside += 1
-            watch.inside += 1
-        return entry, watch
+                self._entries[channel] = entry
+            entry.inside.add(future)
+        return entry
 
-    def _take_or_await(
-        self, entry: _Entry, loop: asyncio.AbstractEventLoop
-    ) -> tuple[bytes | None, asyncio.Future[None], bool]:
-        future = loop.create_future()
-        # Under the lock: who wakes finds the future, or comes before the wait begins.
+    def _add_watch(self, loop: asyncio.AbstractEventLoop) -> _Watch:
+        watch = _Watch(loop)
         with self._lock:
-            body, rung = self._attachment.take_or_await(
-                entry.name, entry.cookie, others=entry.inside > 1
-            )
-            if body is None:
-                entry.futures.append(future)
-                self._waiting += 1
-        return body, future, rung
+            self._watches[loop] = watch
+        return watch
 
-    def _leave(
-        self,
-        entry: _Entry,
-        watch: _Watch,
-        future: asyncio.Future[None] | None,
-        *,
-        served: bool,
-    ) -> None:
+    def _renew(self, entry: _Entry, future: _Future) -> _Future:
+        """A future serves once: have another for the next round."""
+        renewed: _Future = future.get_loop().create_future()
+        entry.inside.add(renewed)
+        entry.inside.discard(future)
+        with contextlib.suppress(ValueError):  # it was popped when it was woken
+            entry.futures.remove(future)
+        return renewed
+
+    def _leave(self, entry: _Entry, future: _Future, *, served: bool) -> None:
         """A coroutine goes, with a message or without; a turn it had goes on."""
+        entry.inside.discard(future)
+        if served or self._closed:
+            return
+        with contextlib.suppress(ValueError):
+            entry.futures.remove(future)
+        if not entry.inside:
+            self._unwait(entry)
+            self._nudge(entry, None)
+        elif future.done() and not future.cancelled():
+            self._wake(entry, None)
+
+    def _nudge(self, entry: _Entry, running: asyncio.AbstractEventLoop | None) -> None:
+        """What this process said natively of the entry may be undone: have it said again."""
+        entry.missed += 1
+        if entry.futures:
+            self._wake(entry, running)
+
+    def _drop_idle_entries(self) -> None:
         with self._lock:
-            watch.inside -= 1
-            entry.inside -= 1
-            if served:
-                return
-            if future is not None and future in entry.futures:
-                entry.futures.remove(future)
-                self._waiting -= 1
-            if self._closed:
-                return
-            if entry.inside == 0:
-                self._unwait(entry)
-            elif future is not None and future.done() and not future.cancelled():
-                self._wake(entry)
+            for entry in list(self._entries.values()):
+                if entry.inside:
+                    continue
+                entry.dropped = True
+                if entry.inside:  # somebody has entered meanwhile, and perhaps not seen it
+                    entry.dropped = False
+                    continue
+                del self._entries[entry.channel]
+                del self._by_cookie[entry.cookie]
 
     def _unwait(self, entry: _Entry) -> None:
         # Not the moment to complain: whoever uses the segment next is told.
         with contextlib.suppress(AsgiShmError):
             self._attachment.unwait(entry.channel)
 
-    def _drop_idle_entries(self) -> None:
-        with self._lock:
-            for entry in list(self._entries.values()):
-                if entry.inside == 0:
-                    del self._entries[entry.channel]
-                    del self._by_cookie[entry.cookie]
-
     # -- waking -------------------------------------------------------------------------
 
-    def _dispatch(self) -> None:
+    # The loop that runs in this thread is handed down: to ask for it takes a system call before
+    # Python 3.12. None stands for not knowing; a future of that loop is woken in a detour then.
+
+    def _dispatch(self, running: asyncio.AbstractEventLoop) -> None:
         """Wake one future for each channel that has a message."""
         try:
             cookies = self._attachment.ready()
         except AsgiShmError as error:
             self._fail(error)
             return
+        others = -len(cookies)
         for cookie in cookies:
             entry = self._by_cookie.get(cookie)
             # None: its last coroutine has left since, and unwait has passed the turn on.
             if entry is not None:
-                self._wake(entry)
+                self._wake(entry, running)
+        for watch in tuple(self._watches.values()):
+            others += watch.inside
         # The bell is disarmed now, and others may wait yet. Those that were just woken most
         # likely arm it themselves, so this comes after them.
-        if self._waiting:
-            loop = asyncio._get_running_loop()  # noqa: SLF001 - None where none runs
-            if loop is None:
-                self._arm()
-            else:
-                loop.call_soon(self._arm)
+        if others > 0:
+            running.call_soon(self._arm, running)
 
-    def _arm(self) -> None:
-        if self._waiting and not self._closed and self._attachment.arm():
-            self._dispatch()
+    def _arm(self, running: asyncio.AbstractEventLoop) -> None:
+        if not self._closed and self._attachment.arm():
+            self._dispatch(running)
 
-    def _wake(self, entry: _Entry) -> None:
+    def _wake(self, entry: _Entry, running: asyncio.AbstractEventLoop | None) -> None:
         """Give the turn to the future that has waited longest in a loop that is open."""
-        running = asyncio._get_running_loop()  # noqa: SLF001 - as above
         while True:
-            with self._lock:
-                if not entry.futures:
-                    # Who is inside has been woken, and looks for itself, or waited in a loop
-                    # that was closed. Another process may have the turn meanwhile.
-                    self._unwait(entry)
-                    return
+            try:
                 future = entry.futures.popleft()
-                self._waiting -= 1
+            except IndexError:
+                # Who is inside was woken, and looks for itself, or waited in a loop that was
+                # closed. Another process may have the turn meanwhile.
+                self._unwait(entry)
+                entry.missed += 1
+                if entry.futures:
+                    continue
+                return
             if future.done():
                 continue
             loop = future.get_loop()
@@ -219,27 +244,27 @@ class Receiver:
                 return
             try:
                 loop.call_soon_threadsafe(self._hand_over, entry, future)
-            except RuntimeError:  # closed
+            except RuntimeError:  # closed: its coroutine will not come back
+                entry.inside.discard(future)
                 continue
             return
 
-    def _hand_over(self, entry: _Entry, future: asyncio.Future[None]) -> None:
+    def _hand_over(self, entry: _Entry, future: _Future) -> None:
         """In the future's own loop."""
         if future.done():
-            self._wake(entry)
+            self._wake(entry, future.get_loop())
         else:
             future.set_result(None)
 
     def _wake_all(self, error: Exception | None = None) -> None:
         """Let all look again, or fail."""
         with self._lock:
-            futures = [future for entry in self._entries.values() for future in entry.futures]
-            for entry in self._entries.values():
-                entry.futures.clear()
-            self._waiting = 0
-        for future in futures:
-            with contextlib.suppress(RuntimeError):  # its loop is closed
-                future.get_loop().call_soon_threadsafe(_settle, future, error)
+            entries = list(self._entries.values())
+        for entry in entries:
+            entry.missed += 1
+            for future in list(entry.futures):
+                with contextlib.suppress(RuntimeError):  # its loop is closed
+                    future.get_loop().call_soon_threadsafe(_settle, future, error)
 
     def _fail(self, error: Exception) -> None:
         """The segment cannot be used: whoever waits for it is told."""
@@ -267,7 +292,7 @@ class Receiver:
                 del self._watches[watch.loop]
 
     def _on_bell(self, watch: _Watch) -> None:
-        self._dispatch()
+        self._dispatch(watch.loop)
         if watch.inside == 0:
             self._unwatch(watch)
 
@@ -283,7 +308,7 @@ class Receiver:
         except AsgiShmError as error:
             self._fail(error)
         else:
-            self._dispatch()
+            self._dispatch(watch.loop)
 
     # -- the end of things --------------------------------------------------------------
 
@@ -318,7 +343,7 @@ class Receiver:
         self._wake_all()
 
 
-def _settle(future: asyncio.Future[None], error: Exception | None) -> None:
+def _settle(future: _Future, error: Exception | None) -> None:
     if future.done():
         return
     if error is None:
