@@ -8,7 +8,6 @@ native module takes care.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import threading
@@ -22,7 +21,7 @@ from ._ashm import ffi, lib
 from ._codes import FULL, error
 from ._log import SeldomLogger, logger
 from ._names import encode, encoded, explain, refusal
-from .errors import InvalidName, LayerClosed, LockTimeout, SegmentCorrupt
+from .errors import InvalidName, LayerClosed, LockTimeout, SegmentCorrupt, SegmentPermission
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,8 +124,14 @@ class Attachment:
                 return handle[0]
             if code not in (errno.ENOENT, _REPLACED):
                 raise self._error(code)
-            with contextlib.suppress(FileNotFoundError):  # removed while it was made
+            try:
                 segment.make(self._config)
+            except FileNotFoundError:  # removed while it was made
+                continue
+            except OSError as refusal:
+                if isinstance(refusal, SegmentPermission) or refusal.errno is None:
+                    raise
+                raise self._error(refusal.errno) from refusal
         raise self._error(_REPLACED)
 
     def _native_open(self, handle: Any) -> int:
@@ -154,8 +159,8 @@ class Attachment:
         if wanted != found:
             logger.warning(
                 "the segment of prefix %r exists with message_memory=%d and group_memory=%d; "
-                "this process asks for %d and %d, which has no effect until the segment is made "
-                "anew (stop its processes and call asgi_shm.unlink(%r))",
+                "this process asks for %d and %d, which has no effect until the segment is "
+                "made anew (stop its processes and call asgi_shm.unlink(%r))",
                 config.prefix,
                 *found,
                 *wanted,
@@ -168,8 +173,8 @@ class Attachment:
             if self._handles.current != old:
                 return  # another thread was faster
             logger.warning(
-                "the segment of prefix %r was removed while in use; what was in it is lost, and "
-                "this process goes on with a new one (systemd: RemoveIPC=no)",
+                "the segment of prefix %r was removed while in use; what was in it is lost, "
+                "and this process goes on with a new one (systemd: RemoveIPC=no)",
                 self._config.prefix,
             )
             self._handles.retired.append((time.monotonic(), old))
@@ -202,7 +207,7 @@ class Attachment:
         """Call a native function; once more if the segment was not open, or was replaced."""
         handle = self._handles.current
         code: int = function(handle, *arguments)
-        if code == _CLOSED or code == _REPLACED:  # noqa: PLR1714 - faster so
+        if code in _NOT_OPEN:
             if code == _REPLACED:
                 self._reopen(handle)
             code = function(self._open(), *arguments)
@@ -250,8 +255,8 @@ class Attachment:
         """Take the oldest body of a channel, or count as waiting for it.
 
         `name` is the channel's, which `take` has been called with. `others` says whether other
-        coroutines of this process wait for it, too. `ready` will give `cookie` when a message is
-        there. Returns the body, or None and whether the bell was rung meanwhile: `ready` is
+        coroutines of this process wait for it, too. `ready` will give `cookie` when a message
+        is there. Returns the body, or None and whether the bell was rung meanwhile: `ready` is
         then to be called at once.
         """
         try:

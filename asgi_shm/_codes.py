@@ -91,6 +91,8 @@ def error(
 ) -> Exception:
     """Return the exception for a code, with what the caller knows of the circumstances."""
     where = f"prefix {config.prefix!r}"
+    if code == errno.ENOSPC:
+        code = lib.ASHM_SHM_FULL
     if code == lib.ASHM_FULL:
         return ChannelFull(
             f"channel {channel!r} is full: it holds its capacity of {capacity} unread "
@@ -129,8 +131,8 @@ def _system_error(code: int, where: str) -> SegmentError:
     if code in (errno.EACCES, errno.EPERM):
         return SegmentPermission(
             f"{where}: this process may not use the segment of that prefix: "
-            f"{os.strerror(code)}. Run it as the user who made the segment, or give both the same CONFIG with mode "
-            "0o660 and a common group"
+            f"{os.strerror(code)}. Run it as the user who made the segment, or give both the "
+            "same CONFIG with mode 0o660 and a common group"
         )
     if code > 0:
         return SegmentError(f"{where}: {os.strerror(code)} (errno {code})")

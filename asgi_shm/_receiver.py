@@ -41,8 +41,8 @@ class _Entry:
     Natively a process waits for a channel or does not, however many coroutines do. So a
     coroutine that takes a message, is woken or goes may end the wait of another, in another
     thread. Whoever does that raises `missed` afterwards and then looks for futures to wake;
-    whoever begins to wait reads `missed`, waits natively, appends its future, and reads `missed`
-    again. One of the two sees the other, and no lock is needed.
+    whoever begins to wait reads `missed`, waits natively, appends its future, and reads
+    `missed` again. One of the two sees the other, and no lock is needed.
     """
 
     __slots__ = ("channel", "cookie", "dropped", "futures", "inside", "missed", "name")
@@ -117,7 +117,7 @@ class Receiver:
                         self._watch(watch)
                     if rung:
                         self._dispatch(loop)
-                    # Cancelled here, before or after it was woken: `finally` passes the turn on.
+                    # Cancelled here, before or after it was woken: _leave() passes the turn on.
                     await future
                     if self._closed:
                         raise LayerClosed("this layer was closed while a receive was waiting")

@@ -69,11 +69,21 @@ def make(config: Config) -> None:
     Another process may do the same at the same time. The segment is made last and empty, so
     that whoever finds it finds the semaphores too.
 
-    Raises SegmentPermission if an object exists that this process may not use.
+    Raises SegmentPermission if the system does not let this process make them; OSError for
+    other refusals of the system, such as a /dev/shm that is full.
     """
-    name = object_name(config.prefix)
-    for number in range(lib.ASHM_SEMAPHORES):
-        _make_semaphore(f"{name}:{number}", config)
+    try:
+        name = object_name(config.prefix)
+        for number in range(lib.ASHM_SEMAPHORES):
+            _make_semaphore(f"{name}:{number}", config)
+        _make_memory(name, config)
+    except posix_ipc.PermissionsError as error:
+        raise SegmentPermission(
+            f"this process may not make the IPC objects of prefix {config.prefix!r}: {error}"
+        ) from error
+
+
+def _make_memory(name: str, config: Config) -> None:
     with contextlib.suppress(posix_ipc.ExistentialError):
         memory = posix_ipc.SharedMemory(name, posix_ipc.O_CREX, mode=config.mode)
         try:
