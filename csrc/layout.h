@@ -1,26 +1,26 @@
+/* clang-format off */
 /*
  * layout.h: everything that lies in the segment.
  *
- *   offset        section         written by                  guarded by
- *   0             header          the formatter; see fields   see fields
- *   commons       mailbox_shm[8]  any process                 the mailbox's lock
- *   waitlists     waitlist_shm[8][256]   any process          the commons mailbox's lock
- *   slots         slot_shm[256]   see fields                  see fields
- *   message pages page_shm[]      any process                 the memory lock
- *   messages      4 KiB pages     who allocated a message     unreferenced until queued, then
- * read-only table pages   page_shm[]      any process                 free ones: the memory
- * lock; others: their mailbox's tables        4 KiB pages     any process                 the
- * mailbox's lock
+ *   offset         section               written by            guarded by
+ *   0              header                the formatter         see fields
+ *   commons        mailbox_shm[8]        any process           the mailbox's lock
+ *   waitlists      waitlist_shm[8][256]  any process           the commons mailbox's lock
+ *   slots          slot_shm[256]         see fields            see fields
+ *   message pages  page_shm[]            any process           the memory lock
+ *   messages       4 KiB pages           a message's maker     nothing: read-only once queued
+ *   table pages    page_shm[]            any process           memory lock, or their mailbox's
+ *   tables         4 KiB pages           any process           their mailbox's lock
  *
- * No pointer is stored. A reference counts units of 64 bytes from the start of
- * the messages or the tables section; 0 is none, for page 0 of both is never
- * handed out. Sections begin on page boundaries. All of it but the header, the
- * commons and the slot of who uses it is a hole in the file until it is needed
- * (see pages.h).
+ * No pointer is stored. A reference counts units of 64 bytes from the start of the messages or
+ * the tables section; 0 is none, for page 0 of both is never handed out. Sections begin on page
+ * boundaries. All of it but the header, the commons and the slots in use is a hole in the file
+ * until it is needed (see pages.h).
  *
- * "Guarded by X" means: read and written under X only, and every store goes
- * through the transaction (tx.h). What may be read without its guard says so.
+ * "Guarded by X" means: read and written under X only, and every store goes through the
+ * transaction (tx.h). What may be read without its guard says so.
  */
+/* clang-format on */
 #ifndef ASHM_LAYOUT_H
 #define ASHM_LAYOUT_H
 
@@ -75,8 +75,7 @@ enum section { MESSAGES, TABLES, SECTIONS };
  * those from there on were never taken; those below `ready` have memory. */
 typedef struct arena_shm {
     uint32_t used;
-    atomic_u32
-        ready; /* raised under the memory lock but outside transactions; read by anyone */
+    atomic_u32 ready; /* raised under the memory lock, not in transactions; read by anyone */
     uint32_t free_head;
     uint32_t free_count;
 } arena_shm;
@@ -125,8 +124,7 @@ typedef struct channel_shm {
     uint32_t waiting_head, waiting_tail; /* waiters in state AWAITED, the next to ring first */
     uint32_t waiters; /* records of kind NODE_WAITER for this channel */
     uint32_t full; /* messages dropped or refused because it was full */
-    uint32_t
-        earliest; /* no entry's deadline is below this; in units of 1 << DEADLINE_SHIFT ns */
+    uint32_t earliest; /* no deadline is below this; in 1 << DEADLINE_SHIFT ns */
     entry_shm entries[INLINE_ENTRIES];
     char name[];
 } channel_shm;

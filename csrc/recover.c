@@ -53,7 +53,12 @@ is_dead(ashm *a, int fd, uint64_t word)
     uint32_t generation =
         atomic_load_explicit(&handle_slot(a, slot)->generation, memory_order_acquire);
 
-    return lock_owner_generation(word) == generation && !life_exists(fd, BYTE_LIFE(slot));
+    /* A slot that is not free and has no life is claimed under the recovery lock only; a free
+     * one at any time, so who holds that lock must not take it for a dead holder's. */
+    return lock_owner_generation(word) == generation &&
+           atomic_load_explicit(&handle_slot(a, slot)->state, memory_order_acquire) !=
+               SLOT_FREE &&
+           !life_exists(fd, BYTE_LIFE(slot));
 }
 
 int
