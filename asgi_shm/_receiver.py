@@ -206,14 +206,14 @@ class Receiver:
         except AsgiShmError as error:
             self._fail(error)
             return
-        others = -len(cookies)
+        others = 0
+        for watch in tuple(self._watches.values()):
+            others += watch.inside
         for cookie in cookies:
             entry = self._by_cookie.get(cookie)
             # None: its last coroutine has left since, and unwait has passed the turn on.
-            if entry is not None:
-                self._wake(entry, running)
-        for watch in tuple(self._watches.values()):
-            others += watch.inside
+            if entry is not None and self._wake(entry, running):
+                others -= 1
         # The bell is disarmed now, and others may wait yet. Those that were just woken most
         # likely arm it themselves, so this comes after them.
         if others > 0:
@@ -223,8 +223,11 @@ class Receiver:
         if not self._closed and self._attachment.arm():
             self._dispatch(running)
 
-    def _wake(self, entry: _Entry, running: asyncio.AbstractEventLoop | None) -> None:
-        """Give the turn to the future that has waited longest in a loop that is open."""
+    def _wake(self, entry: _Entry, running: asyncio.AbstractEventLoop | None) -> bool:
+        """Give the turn to the future that has waited longest in a loop that is open.
+
+        Returns False if there is none; the turn has then gone on to another process.
+        """
         while True:
             try:
                 future = entry.futures.popleft()
@@ -235,19 +238,19 @@ class Receiver:
                 entry.missed += 1
                 if entry.futures:
                     continue
-                return
+                return False
             if future.done():
                 continue
             loop = future.get_loop()
             if loop is running:
                 future.set_result(None)
-                return
+                return True
             try:
                 loop.call_soon_threadsafe(self._hand_over, entry, future)
             except RuntimeError:  # closed: its coroutine will not come back
                 entry.inside.discard(future)
                 continue
-            return
+            return True
 
     def _hand_over(self, entry: _Entry, future: _Future) -> None:
         """In the future's own loop."""
