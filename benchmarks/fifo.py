@@ -10,7 +10,7 @@ import asyncio
 import os
 from typing import Any
 
-import msgpack  # type: ignore[import-untyped]
+import msgpack
 
 
 class FifoEnd:

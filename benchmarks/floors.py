@@ -12,7 +12,7 @@ import tempfile
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
-import msgpack  # type: ignore[import-untyped]
+import msgpack
 
 from .companion import Companion
 from .emptycall import load

@@ -23,7 +23,10 @@ def facts() -> dict[str, str]:
         "memory": f"{_memory_bytes() / 2**30:.0f} GiB",
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "C library": " ".join(platform.libc_ver()),
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "python": (
+            f"{platform.python_implementation()} {platform.python_version()},"
+            f" built with {platform.python_compiler()}, {platform.python_build()[1]}"
+        ),
         "packages": ", ".join(map(_version, PACKAGES)),
         "source": _revision(),
         "load when begun": f"{os.getloadavg()[0]:.1f}",
