@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from asgi_shm import ShmChannelLayer, unlink
 from tests.multiprocess.peer import Peer
-from tests.support import fresh_prefix, leftovers
+from tests.support import TIMEOUT, fresh_prefix, leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,6 +45,19 @@ def make_layer(prefix: str) -> Iterator[Callable[..., Any]]:
 @pytest.fixture
 def layer(make_layer: Callable[..., Any]) -> Any:
     return make_layer()
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], object]], None]:
+    """Looks again and again, for a bounded time, until a condition holds."""
+
+    def wait(condition: Callable[[], object]) -> None:
+        end = time.monotonic() + TIMEOUT
+        while not condition():
+            time.sleep(0.02)
+            assert time.monotonic() < end, "it does not come about"
+
+    return wait
 
 
 @pytest.fixture

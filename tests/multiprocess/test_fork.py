@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import select
+import signal
 import threading
 import traceback
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from asgi_shm import errors
+from asgi_shm import ShmChannelLayer, errors, unlink
 from tests.support import TIMEOUT, receive_nowait, run_alone, soon
 
 if TYPE_CHECKING:
@@ -34,6 +36,10 @@ class Fork:
                 os._exit(code)
 
     def join(self) -> None:
+        ended = os.pidfd_open(self.pid)
+        if not select.select([ended], [], [], TIMEOUT)[0]:
+            os.kill(self.pid, signal.SIGKILL)
+        os.close(ended)
         _, status = os.waitpid(self.pid, 0)
         assert os.waitstatus_to_exitcode(status) == 0
 
@@ -233,13 +239,46 @@ def test_forks_while_other_threads_use_the_layer(make_layer):
         thread.start()
     try:
         for number in range(40):
-            in_child(lambda number=number: run_alone(layer.send("forked", {"number": number})))
+            in_child(lambda number=number: send_number(layer, number))
     finally:
         over.set()
         for thread in threads:
             thread.join(TIMEOUT)
 
     assert [run_alone(layer.receive("forked"))["number"] for _ in range(40)] == list(range(40))
+
+
+def test_forks_while_other_threads_make_and_close_layers(make_layer, prefix):
+    """The C library keeps a lock in sem_open() that a child would find locked for ever."""
+    over = threading.Event()
+
+    def come_and_go(own: str) -> None:
+        while not over.is_set():
+            layer = ShmChannelLayer(prefix=own)
+            run_alone(layer.send("channel", {"type": "test"}))
+            run_alone(layer.close())
+            unlink(own)
+
+    threads = [
+        threading.Thread(target=come_and_go, args=(f"{prefix}.{index}",)) for index in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        for number in range(60):
+            layer = make_layer()
+            in_child(lambda layer=layer, number=number: send_number(layer, number))
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join(TIMEOUT)
+
+    layer = make_layer()
+    assert [run_alone(layer.receive("forked"))["number"] for _ in range(60)] == list(range(60))
+
+
+def send_number(layer: Any, number: int) -> None:
+    run_alone(layer.send("forked", {"number": number}))
 
 
 def in_the_pool(number: int) -> int:

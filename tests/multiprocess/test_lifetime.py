@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 
 import pytest
 
 from asgi_shm import unlink
-from tests.support import SHM, TIMEOUT, leftovers, receive_nowait, run_alone, soon
+from tests.support import SHM, leftovers, receive_nowait, run_alone, soon
 
 
 async def send_numbers(layer: Any, say: Any, channel: str, total: int) -> None:
@@ -30,13 +29,11 @@ async def make_member(layer: Any, say: Any) -> str:
     return channel
 
 
-def wait_until_reaped(layer: Any) -> None:
-    """Until this process alone is attached; whoever waits looks after the dead like this."""
-    end = time.monotonic() + TIMEOUT
-    while layer._attachment.info().attached > 1:
-        layer._attachment.tick()
-        time.sleep(0.02)
-        assert time.monotonic() < end, "a dead process stays attached"
+def is_alone(layer: Any) -> bool:
+    """Look after the dead, as whoever waits does; whether this process alone is attached."""
+    layer._attachment.tick()
+    attached: int = layer._attachment.info().attached
+    return attached == 1
 
 
 @pytest.mark.parametrize("killed", [False, True], ids=["ended", "killed"])
@@ -61,7 +58,7 @@ def test_what_one_process_left_is_read_while_new_ones_come(make_peer):
 
 
 @pytest.mark.parametrize("killed", [False, True], ids=["ended", "killed"])
-def test_the_channels_and_memberships_of_a_process_go_with_it(make_peer, layer, killed):
+def test_the_channels_and_memberships_of_a_process_go_with_it(make_peer, layer, until, killed):
     run_alone(layer.group_add("group", "mine"))
     peer = make_peer()
     channel = peer.run(make_member)
@@ -71,7 +68,7 @@ def test_the_channels_and_memberships_of_a_process_go_with_it(make_peer, layer, 
         peer.kill()
     else:
         peer.close()
-    wait_until_reaped(layer)
+    until(lambda: is_alone(layer))
     info = layer._attachment.info()
 
     assert (info.memberships, info.messages) == (1, 0)
@@ -80,13 +77,13 @@ def test_the_channels_and_memberships_of_a_process_go_with_it(make_peer, layer, 
     assert run_alone(layer.receive("mine")) == {"type": "group"}
 
 
-def test_a_new_process_does_not_inherit_the_name_of_a_dead_one(make_peer, layer):
+def test_a_new_process_does_not_inherit_the_name_of_a_dead_one(make_peer, layer, until):
     names = set()
     for _ in range(5):
         peer = make_peer()
         channel = peer.run(make_member)
         peer.kill()
-        wait_until_reaped(layer)
+        until(lambda: is_alone(layer))
         run_alone(layer.send(channel, {"to": "the dead"}))
         names.add(channel.partition("!")[0])
 
