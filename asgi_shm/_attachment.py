@@ -47,6 +47,8 @@ _REPLACED: Final = lib.ASHM_REPLACED
 LOCK_WAIT_NS: Final = 10_000_000_000
 # A segment may be removed again while it is being opened; not for ever.
 OPEN_ATTEMPTS: Final = 10
+# Seconds after which no thread is inside a handle that was retired.
+RETIREMENT: Final = 3 * LOCK_WAIT_NS / 1e9
 # Bodies up to this size need one call.
 BUFFER_SIZE: Final = 65536
 # Awaited channels that one call reports.
@@ -66,19 +68,32 @@ class _Buffer:
 
 
 class _Handles:
-    """The native handles of an attachment; closed with it, or when it is garbage."""
+    """The native handles of an attachment.
+
+    A handle that is not used any more is retired: it leaves its segment at once, but another
+    thread may have read it and not yet begun its call, so it is closed some time later, or when
+    the attachment is garbage.
+    """
 
     def __init__(self) -> None:
         self.current: Any = ffi.NULL
-        # The segment was removed, but other threads may be inside yet: since when, handle.
-        self.retired: list[tuple[float, Any]] = []
+        self._retired: list[tuple[float, Any]] = []  # when, handle
 
-    def close(self) -> None:
+    def retire(self) -> None:
         handle, self.current = self.current, ffi.NULL
         if handle:
-            lib.ashm_close(handle)
-        while self.retired:
-            lib.ashm_close(self.retired.pop()[1])
+            lib.ashm_leave(handle)
+            self._retired.append((time.monotonic(), handle))
+
+    def close_retired(self, min_age: float) -> None:
+        limit = time.monotonic() - min_age
+        while self._retired and self._retired[0][0] <= limit:
+            lib.ashm_close(self._retired.pop(0)[1])
+
+    def close(self) -> None:
+        """For the finalizer: no thread has the attachment any more."""
+        self.retire()
+        self.close_retired(0)
 
 
 class Attachment:
@@ -177,16 +192,9 @@ class Attachment:
                 "and this process goes on with a new one (systemd: RemoveIPC=no)",
                 self._config.prefix,
             )
-            self._handles.retired.append((time.monotonic(), old))
+            self._handles.retire()
             self._handles.current = self._open_or_make()
         self.on_replaced()
-
-    def _close_retired(self) -> None:
-        """Close handles that no thread can be inside any more."""
-        limit = time.monotonic() - 2 * LOCK_WAIT_NS / 1e9
-        retired = self._handles.retired
-        while retired and retired[0][0] < limit:
-            lib.ashm_close(retired.pop(0)[1])
 
     def _forked(self) -> None:
         """In the child of a fork: no other thread is there, and no lock is held for us."""
@@ -197,11 +205,12 @@ class Attachment:
     def close(self) -> None:
         """Give the slot back, with this process's channels and memberships.
 
-        No other thread may be inside a call. A second close does nothing.
+        Waits for calls of other threads to end; later ones raise LayerClosed. A second close
+        does nothing.
         """
         with self._opening:
             self._closed = True
-            self._handles.close()
+            self._handles.retire()
 
     def _call(self, function: Any, *arguments: Any) -> int:
         """Call a native function; once more if the segment was not open, or was replaced."""
@@ -397,7 +406,8 @@ class Attachment:
 
     def tick(self) -> None:
         """Look after the segment: sweep, reap, notice that it was replaced."""
-        self._close_retired()
+        with self._opening:
+            self._handles.close_retired(RETIREMENT)
         code = self._call(lib.ashm_tick)
         if code:
             raise self._error(code)

@@ -45,7 +45,16 @@ class _Entry:
     `missed` again. One of the two sees the other, and no lock is needed.
     """
 
-    __slots__ = ("channel", "cookie", "dropped", "futures", "inside", "missed", "name")
+    __slots__ = (
+        "channel",
+        "cookie",
+        "dropped",
+        "futures",
+        "handed_over",
+        "inside",
+        "missed",
+        "name",
+    )
 
     def __init__(self, channel: str, cookie: int) -> None:
         self.channel = channel
@@ -53,6 +62,8 @@ class _Entry:
         self.cookie = cookie
         self.futures: deque[_Future] = deque()  # of the coroutines that wait
         self.inside: set[_Future] = set()  # and of those that were woken and have not gone yet
+        # Turns on their way to another loop, which may not run, or be closed before it does.
+        self.handed_over: set[_Future] = set()
         self.missed = 0
         self.dropped = False  # it is not in the receiver's table any more
 
@@ -146,6 +157,8 @@ class Receiver:
     def _add_watch(self, loop: asyncio.AbstractEventLoop) -> _Watch:
         watch = _Watch(loop)
         with self._lock:
+            for other in [other for other in self._watches if other.is_closed()]:
+                del self._watches[other]
             self._watches[loop] = watch
         return watch
 
@@ -168,7 +181,7 @@ class Receiver:
         if not entry.inside:
             self._unwait(entry)
             self._nudge(entry, None)
-        elif future.done() and not future.cancelled():
+        elif future in entry.handed_over or (future.done() and not future.cancelled()):
             self._wake(entry, None)
 
     def _nudge(self, entry: _Entry, running: asyncio.AbstractEventLoop | None) -> None:
@@ -245,15 +258,27 @@ class Receiver:
             if loop is running:
                 future.set_result(None)
                 return True
+            entry.handed_over.add(future)
             try:
                 loop.call_soon_threadsafe(self._hand_over, entry, future)
             except RuntimeError:  # closed: its coroutine will not come back
+                entry.handed_over.discard(future)
                 entry.inside.discard(future)
                 continue
             return True
 
+    def _take_back_turns(self, running: asyncio.AbstractEventLoop) -> None:
+        """A turn that another loop has not taken up may be lost with it: wake one more.
+
+        If it is taken up after all, somebody has looked in vain, and awaits again.
+        """
+        for entry in list(self._entries.values()):
+            if entry.handed_over and entry.futures:
+                self._wake(entry, running)
+
     def _hand_over(self, entry: _Entry, future: _Future) -> None:
         """In the future's own loop."""
+        entry.handed_over.discard(future)
         if future.done():
             self._wake(entry, future.get_loop())
         else:
@@ -306,6 +331,7 @@ class Receiver:
             return
         watch.tick = watch.loop.call_later(TICK, self._on_tick, watch)
         self._drop_idle_entries()
+        self._take_back_turns(watch.loop)
         try:
             self._attachment.tick()
         except AsgiShmError as error:

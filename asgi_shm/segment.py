@@ -2,7 +2,7 @@
 
 A prefix has one shared-memory object, ``/asgi_shm.<layout version>.<prefix>``; a fixed set of
 named semaphores, ``<that>:0`` and on; and, for each process that waits, a FIFO that the native
-module makes, ``/dev/shm/<that>:bell.<slot>.<generation>``. A prefix holds no colon, so the
+module makes, ``/dev/shm/<that>:bell.<segment>.<slot>.<generation>``. A prefix holds no colon, so the
 objects of two prefixes never meet. What is in the segment is none of this module's business.
 """
 
@@ -119,13 +119,12 @@ def unlink(prefix: str = "asgi") -> bool:
     old one is lost. Raises PermissionError for objects of another user.
     """
     ours = re.compile(rf"(sem\.)?asgi_shm\.\d+\.{re.escape(prefix)}(:.*)?")
-    found = False
-    for path in SHM.iterdir():
-        if ours.fullmatch(path.name):
-            found = True
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
-    return found
+    found = [path for path in SHM.iterdir() if ours.fullmatch(path.name)]
+    # The segment last: who notices that it is gone must not find the old semaphores.
+    for path in sorted(found, key=lambda path: ":" not in path.name):
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+    return bool(found)
 
 
 def _gid(group: str | int) -> int:

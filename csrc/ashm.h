@@ -56,7 +56,7 @@ enum {
     ASHM_BAD_NAME = -40,     /* a name has a wrong length or character */
     ASHM_BAD_ARGUMENT = -41, /* an option or argument is out of range */
     ASHM_NOT_OWNER = -42,    /* receive: the channel belongs to another process */
-    ASHM_CLOSED = -43        /* the handle is NULL: not open yet, or closed */
+    ASHM_CLOSED = -43        /* the handle has left, or is NULL */
 };
 
 enum {
@@ -85,8 +85,11 @@ typedef struct {
  * ASHM_SHM_FULL, ASHM_BAD_ARGUMENT. */
 ASHM_API int ashm_open(const ashm_options *options, ashm **handle);
 
-/* Give the slot back (dropping its channels and memberships) and unmap. No
- * other thread may use the handle any more. */
+/* Give the slot back, dropping its channels and memberships. Waits for operations
+ * that other threads have under way; later ones return ASHM_CLOSED. */
+ASHM_API void ashm_leave(ashm *handle);
+
+/* Leave, if that was not done, and unmap. No thread may use the handle any more. */
 ASHM_API void ashm_close(ashm *handle);
 
 /* The message_memory and group_memory that the segment was formatted with. */

@@ -28,6 +28,10 @@ begin(ashm *a, tx *t)
     if ((rc = claim_slot(a)) != 0 || (rc = tx_open(a, t)) != 0) {
         return rc;
     }
+    if (ASHM_UNLIKELY(atomic_load_explicit(&a->closing, memory_order_seq_cst) != 0)) {
+        tx_close(t);
+        return ASHM_CLOSED;
+    }
     /* The lane's last operation could not get the memory lock to give it back. */
     if (ASHM_UNLIKELY(t->lane->held != 0) && (rc = message_drop_held(t)) != 0) {
         tx_close(t);
@@ -86,6 +90,12 @@ ashm_open(const ashm_options *options, ashm **handle)
 }
 
 void
+ashm_leave(ashm *a)
+{
+    claim_leave(a);
+}
+
+void
 ashm_close(ashm *a)
 {
     claim_close(a);
@@ -98,28 +108,23 @@ ashm_sizes(const ashm *a, uint64_t sizes[2])
     sizes[1] = a->header->group_memory;
 }
 
-/* Claim a slot for the calls that need no lane. */
-static int
-attach(ashm *a)
-{
-    return a == NULL ? ASHM_CLOSED : claim_slot(a);
-}
-
 int
 ashm_attach(ashm *a)
 {
-    return attach(a);
+    OPERATION(a, t, 0);
+}
+
+static int
+client(ashm *a, char *text)
+{
+    slots_client(a, a->own->slot, a->own->generation, text);
+    return 0;
 }
 
 int
-ashm_client(ashm *a, char *client)
+ashm_client(ashm *a, char *text)
 {
-    int rc = attach(a);
-
-    if (rc == 0) {
-        slots_client(a, a->own->slot, a->own->generation, client);
-    }
-    return rc;
+    OPERATION(a, t, client(a, text));
 }
 
 /* ---- messages ---- */
@@ -149,21 +154,26 @@ ashm_send(ashm *a, const char *channel, size_t channel_length, const void *body,
         exchange_send(&t, channel, channel_length, body, (uint32_t)length, expiry, capacity));
 }
 
+static int
+receive(tx *t, const char *channel, size_t channel_length, unsigned flags, uint64_t cookie,
+        void *buffer, size_t size, ashm_received *out)
+{
+    int bell, rc;
+
+    if ((flags & ASHM_WAIT) != 0 && (rc = doorbell_open(t->party.a, &bell)) != 0) {
+        return rc;
+    }
+    return exchange_receive(t, channel, channel_length, flags, cookie, buffer, size, out);
+}
+
 int
 ashm_receive(ashm *a, const char *channel, size_t channel_length, unsigned flags,
              uint64_t cookie, void *buffer, size_t size, ashm_received *out)
 {
-    int bell, rc;
-
     if (!names_is_channel(channel, channel_length)) {
         return ASHM_BAD_NAME;
     }
-    if ((flags & ASHM_WAIT) != 0 &&
-        ((rc = attach(a)) != 0 || (rc = doorbell_open(a, &bell)) != 0)) {
-        return rc;
-    }
-    OPERATION(a, t,
-              exchange_receive(&t, channel, channel_length, flags, cookie, buffer, size, out));
+    OPERATION(a, t, receive(&t, channel, channel_length, flags, cookie, buffer, size, out));
 }
 
 int
@@ -180,30 +190,29 @@ ashm_unwait(ashm *a, const char *channel, size_t channel_length)
 int
 ashm_bell(ashm *a, int *fd)
 {
-    int rc = attach(a);
+    OPERATION(a, t, doorbell_open(a, fd));
+}
 
-    return rc != 0 ? rc : doorbell_open(a, fd);
+static int
+ready(tx *t, uint64_t *cookies, size_t size, size_t *count)
+{
+    doorbell_drain(t->party.a);
+    doorbell_disarm(t->party.a);
+    return exchange_ready(t, cookies, size, count);
 }
 
 int
 ashm_ready(ashm *a, uint64_t *cookies, size_t size, size_t *count)
 {
-    int rc = attach(a);
-
-    if (rc != 0) {
-        return rc;
-    }
-    doorbell_drain(a);
-    doorbell_disarm(a);
-    OPERATION(a, t, exchange_ready(&t, cookies, size, count));
+    OPERATION(a, t, ready(&t, cookies, size, count));
 }
 
-int
-ashm_arm(ashm *a, int *pending)
+static int
+arm(ashm *a, int *pending)
 {
     int bell, rc;
 
-    if ((rc = attach(a)) != 0 || (rc = doorbell_open(a, &bell)) != 0) {
+    if ((rc = doorbell_open(a, &bell)) != 0) {
         return rc;
     }
     for (;;) {
@@ -218,6 +227,12 @@ ashm_arm(ashm *a, int *pending)
             return 0;
         }
     }
+}
+
+int
+ashm_arm(ashm *a, int *pending)
+{
+    OPERATION(a, t, arm(a, pending));
 }
 
 /* ---- groups ---- */

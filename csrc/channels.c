@@ -91,13 +91,12 @@ channel_deliver(tx *t, uint32_t channel, uint32_t message, uint64_t deadline)
 int
 channel_oldest(tx *t, const char *prefix, size_t length, uint32_t *oldest)
 {
-    const table_shm *table = &t->mailbox->table;
     uint32_t sequence = 0, position;
-    uint32_t left = table->count + 1;
+    uint32_t left = table_records(t) + 1;
     int rc;
 
     *oldest = 0;
-    for (uint32_t bucket = 0; bucket < table->buckets && t->fault == 0; bucket++) {
+    for (uint32_t bucket = 0; bucket < table_buckets(t) && t->fault == 0; bucket++) {
         for (uint32_t node = table_bucket(t, bucket); node != 0 && t->fault == 0;
              node = node_at(t, node)->next) {
             channel_shm *c = channel_at(t, node);

@@ -374,7 +374,9 @@ claim_slot_slow(ashm *a)
     int rc = 0;
 
     pthread_mutex_lock(&own->claiming);
-    if (atomic_load_explicit(&own->attached, memory_order_relaxed) == 0) {
+    if (atomic_load_explicit(&a->closing, memory_order_seq_cst) != 0) {
+        rc = ASHM_CLOSED;
+    } else if (atomic_load_explicit(&own->attached, memory_order_relaxed) == 0) {
         if ((rc = wait_for_slot(a)) == 0) {
             atomic_store_explicit(&own->attached, 1, memory_order_release);
         }
@@ -384,6 +386,22 @@ claim_slot_slow(ashm *a)
 }
 
 /* ---- closing ---- */
+
+/* Let the operations that are under way end. false: one does not, in all the time it has. */
+static bool
+wait_for_lanes(ashm *a)
+{
+    const struct timespec pause = {.tv_nsec = NS_PER_MS / 10};
+    uint64_t deadline = clock_monotonic() + a->lock_wait_ns + NS_PER_SECOND;
+
+    while (atomic_load_explicit(&a->own->lanes, memory_order_seq_cst) != 0) {
+        if (clock_monotonic() > deadline) {
+            return false;
+        }
+        nanosleep(&pause, NULL);
+    }
+    return true;
+}
 
 static void
 leave_slot(ashm *a)
@@ -395,17 +413,31 @@ leave_slot(ashm *a)
         (void)reap_slot(a, a->own->slot);
         kernel_unlock(guard, BYTE_RECOVERY);
     }
+    doorbell_close(a);
     life_release(a->life);
+}
+
+void
+claim_leave(ashm *a)
+{
+    own_process *own = a->own;
+
+    /* Sequential: see lane_take(). */
+    atomic_store_explicit(&a->closing, 1, memory_order_seq_cst);
+    pthread_mutex_lock(&own->claiming);
+    if (atomic_load_explicit(&own->attached, memory_order_acquire) != 0 && wait_for_lanes(a)) {
+        leave_slot(a);
+        atomic_store_explicit(&own->attached, 0, memory_order_release);
+    }
+    pthread_mutex_unlock(&own->claiming);
 }
 
 void
 claim_close(ashm *a)
 {
-    if (a->own != NULL && atomic_load_explicit(&a->own->attached, memory_order_acquire) != 0) {
-        leave_slot(a);
-    }
     if (a->own != NULL) {
-        doorbell_close(a);
+        claim_leave(a);
+        doorbell_close(a); /* the descriptors of peers, in the child of a fork */
         munmap(a->own, PAGE_SIZE_SHM);
     }
     if (a->scratch != NULL) {

@@ -15,6 +15,11 @@
 #include "handle.h"
 
 int claim_open(const ashm_options *options, ashm **handle);
+
+/* Give the slot back; no operation begins any more. */
+void claim_leave(ashm *a);
+
+/* And forget everything. */
 void claim_close(ashm *a);
 
 /* Claim a slot if this process (after fork: this child) has none. */

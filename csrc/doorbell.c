@@ -20,7 +20,8 @@ enum { PATH_SIZE = 320 };
 static void
 fifo_path(const ashm *a, uint32_t slot, uint32_t generation, char path[PATH_SIZE])
 {
-    snprintf(path, PATH_SIZE, "/dev/shm%s:bell.%u.%u", a->name, slot, generation);
+    snprintf(path, PATH_SIZE, "/dev/shm%s:bell.%08x.%u.%u", a->name, a->segment_id, slot,
+             generation);
 }
 
 /* As the segment: those who may write to it may ring. */
@@ -183,12 +184,15 @@ doorbell_disarm(ashm *a)
 void
 doorbell_drain(ashm *a)
 {
+    own_process *own = a->own;
     char bytes[4096];
 
-    if (a->own->bell != 0) {
-        while (read(a->own->bell - 1, bytes, sizeof bytes) == sizeof bytes) {
+    pthread_mutex_lock(&own->bells); /* another thread may be closing it */
+    if (own->bell != 0) {
+        while (read(own->bell - 1, bytes, sizeof bytes) == sizeof bytes) {
         }
     }
+    pthread_mutex_unlock(&own->bells);
 }
 
 void
@@ -196,6 +200,7 @@ doorbell_close(ashm *a)
 {
     own_process *own = a->own;
 
+    pthread_mutex_lock(&own->bells);
     if (own->bell != 0) {
         close(own->bell - 1);
         own->bell = 0;
@@ -207,6 +212,7 @@ doorbell_close(ashm *a)
         }
         a->peers[i].fd = 0;
     }
+    pthread_mutex_unlock(&own->bells);
 }
 
 /* ---- ringing ---- */

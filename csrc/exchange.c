@@ -152,6 +152,9 @@ take(tx *t, const reception *r, uint32_t channel, uint32_t waited)
     }
     message = entry->message;
     out->length = message_length(t, message);
+    if (out->length > (uint64_t)t->party.a->map.section[MESSAGES].count * PAGE_SIZE_SHM) {
+        tx_fault(t, ASHM_CORRUPT);
+    }
     if (out->length > r->size && t->fault == 0) {
         return ASHM_BUFFER;
     }

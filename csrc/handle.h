@@ -47,6 +47,7 @@ struct ashm {
     atomic_u64 tick_at;     /* when this process looks after the segment next */
     atomic_u64 reclaim_at;  /* when it may sweep everything again for want of memory */
     atomic_u32 replaced;    /* the name was seen to lead elsewhere */
+    atomic_u32 closing;     /* no operation begins any more */
     atomic_u32 blame_pid;
     _Atomic(const char *) blame_lock;
 

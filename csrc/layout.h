@@ -47,6 +47,7 @@ enum {
     BLOCK_MAX = UNIT << (BLOCK_CLASSES - 1),
 
     TABLE_BUCKETS_PER_PAGE = PAGE_SIZE_SHM / 4,
+    TABLE_BUCKETS_MAX = TABLE_BUCKETS_PER_PAGE * (PAGE_SIZE_SHM / 4),
     FILTER_BUCKETS = 128,
     BROADCASTS = 64,      /* entries of a broadcast ring; a power of two */
     INLINE_ENTRIES = 2,   /* of a queue, in the channel record */

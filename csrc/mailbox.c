@@ -128,7 +128,7 @@ settle_first(tx *t)
     fanout f = {.broadcast = first_broadcast(t)};
     group_shm *g = group_at(t, f.broadcast->group);
     uint32_t member = t->mailbox->cursor != 0 ? t->mailbox->cursor : g->head;
-    uint32_t left = t->mailbox->table.count + 1;
+    uint32_t left = table_records(t) + 1;
     int rc;
 
     if (f.broadcast->deadline <= t->now) {

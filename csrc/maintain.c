@@ -59,7 +59,7 @@ sweep_a_part(tx *t)
         uint32_t buckets = *(volatile uint32_t *)&handle_mailbox(t->party.a, i)->table.buckets;
 
         if (buckets != 0) {
-            uint32_t some = buckets / SWEEP_TICKS;
+            uint32_t some = buckets % (TABLE_BUCKETS_MAX + 1) / SWEEP_TICKS;
 
             rc = sweep_some(t, i, some > SWEEP_MIN ? some : SWEEP_MIN);
         }

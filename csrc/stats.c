@@ -34,9 +34,9 @@ static void
 count_mailbox(tx *t, ashm_info *info)
 {
     const mailbox_shm *mailbox = t->mailbox;
-    uint32_t left = mailbox->table.count;
+    uint32_t left = table_records(t);
 
-    for (uint32_t i = 0; i < mailbox->table.buckets && t->fault == 0; i++) {
+    for (uint32_t i = 0; i < table_buckets(t) && t->fault == 0; i++) {
         for (uint32_t node = table_bucket(t, i); node != 0 && t->fault == 0;
              node = node_at(t, node)->next) {
             if (left-- == 0) {

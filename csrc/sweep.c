@@ -100,7 +100,7 @@ purge_node(tx *t, uint32_t node)
 static int
 walk_bucket(tx *t, uint32_t bucket, int (*visit)(tx *, uint32_t))
 {
-    uint32_t left = t->mailbox->table.count + 1;
+    uint32_t left = table_records(t) + 1;
     uint32_t node = table_bucket(t, bucket);
     uint32_t next;
     int rc;
@@ -123,10 +123,10 @@ walk_all(tx *t, int (*visit)(tx *, uint32_t))
 {
     int rc = 0;
 
-    for (uint32_t i = 0; i < t->mailbox->table.buckets && rc == 0; i++) {
+    for (uint32_t i = 0; i < table_buckets(t) && rc == 0; i++) {
         rc = walk_bucket(t, i, visit);
     }
-    return rc;
+    return rc != 0 ? rc : tx_commit(t);
 }
 
 /* ---- sweeping ---- */
@@ -140,7 +140,7 @@ sweep_some(tx *t, uint32_t mailbox, uint32_t buckets)
     if (rc != 0) {
         return rc;
     }
-    for (uint32_t i = 0; i < buckets && i < table->buckets && rc == 0; i++) {
+    for (uint32_t i = 0; i < buckets && i < table_buckets(t) && rc == 0; i++) {
         uint32_t bucket = table->hand < table->buckets ? table->hand : 0;
 
         if ((rc = walk_bucket(t, bucket, sweep_node)) == 0) {

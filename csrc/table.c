@@ -6,7 +6,6 @@
 #include "hash.h"
 
 enum {
-    BUCKETS_MAX = TABLE_BUCKETS_PER_PAGE * (PAGE_SIZE_SHM / 4),
     SPLIT_MAX = 48 /* records that one transaction moves; longer chains stay */
 };
 
@@ -57,6 +56,27 @@ table_bucket(tx *t, uint32_t bucket)
     return table_of(t)->buckets == 0 ? 0 : *bucket_at(t, bucket);
 }
 
+uint32_t
+table_buckets(tx *t)
+{
+    uint32_t buckets = table_of(t)->buckets;
+
+    if (buckets > TABLE_BUCKETS_MAX) {
+        tx_fault(t, ASHM_CORRUPT);
+        return 0;
+    }
+    return buckets;
+}
+
+uint32_t
+table_records(tx *t)
+{
+    uint32_t most = section_ready(t->party.a, TABLES) * UNITS_PER_PAGE;
+    uint32_t count = table_of(t)->count;
+
+    return count < most ? count : most;
+}
+
 /* A page of zeros that nothing refers to yet. */
 static uint32_t
 take_zero_page(tx *t)
@@ -96,7 +116,7 @@ split(tx *t)
     uint32_t length = 0;
     uint32_t page, *from, *to;
 
-    if (added >= BUCKETS_MAX) {
+    if (added >= TABLE_BUCKETS_MAX) {
         return;
     }
     from = bucket_at(t, source);
@@ -140,7 +160,7 @@ first_of(tx *t, uint32_t hash)
 
 /* Chains are bounded by the number of records: a longer one is a circle. */
 #define FOR_CHAIN(t, node, hash)                                                               \
-    for (uint32_t node = first_of(t, hash), left = table_of(t)->count + 1;                     \
+    for (uint32_t node = first_of(t, hash), left = table_records(t) + 1;                       \
          node != 0 && chain_goes_on(t, &left); node = node_at(t, node)->next)
 
 static bool
@@ -279,7 +299,7 @@ table_remove(tx *t, uint32_t node)
 {
     table_shm *table = table_of(t);
     uint32_t hash = node_at(t, node)->hash;
-    uint32_t left = table->count + 1;
+    uint32_t left = table_records(t) + 1;
     uint32_t *link;
 
     if (table->buckets == 0) {

@@ -69,8 +69,12 @@ uint32_t table_add_pair(tx *t, enum node_kind kind, uint32_t first, uint32_t sec
 /* Take a record out of its bucket and give its memory back. */
 void table_remove(tx *t, uint32_t node);
 
-/* Walk: the first record of a bucket (0: none), then node->next. */
+/* Walk: the first record of each bucket (0: none), then node->next. */
 uint32_t table_bucket(tx *t, uint32_t bucket);
+
+/* How many buckets there are, and records at the most, whatever the table says. */
+uint32_t table_buckets(tx *t);
+uint32_t table_records(tx *t);
 
 /* Transactions of its own: give back the buckets of a table without records. */
 int table_free(tx *t);

@@ -13,12 +13,13 @@ lane_take(tx *t)
     own_process *own = t->party.a->own;
     uint32_t busy = atomic_load_explicit(&own->lanes, memory_order_relaxed);
 
-    /* Acquire and release: what the lane's last user left in it. */
+    /* Acquire and release: what the lane's last user left in it. Sequential, too: whoever takes
+     * a lane sees `closing`, or is seen by who closes (claim.c). */
     while (busy != (1u << LANES) - 1) {
         uint32_t lane = (uint32_t)__builtin_ctz(~busy);
 
         if (atomic_compare_exchange_weak_explicit(&own->lanes, &busy, busy | 1u << lane,
-                                                  memory_order_acquire, memory_order_relaxed)) {
+                                                  memory_order_seq_cst, memory_order_relaxed)) {
             t->lane_index = lane;
             return true;
         }

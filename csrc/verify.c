@@ -235,7 +235,7 @@ static void
 check_channel(check *c, uint32_t reference)
 {
     channel_shm *channel = channel_at(c->t, reference);
-    uint32_t left = c->t->mailbox->table.count + 1;
+    uint32_t left = table_records(c->t) + 1;
     uint32_t before = 0;
 
     claim_block(c, TABLES, reference,
@@ -264,7 +264,7 @@ static void
 check_group(check *c, uint32_t reference)
 {
     group_shm *group = group_at(c->t, reference);
-    uint32_t left = c->t->mailbox->table.count + 1;
+    uint32_t left = table_records(c->t) + 1;
     uint32_t before = 0, count = 0;
 
     claim_block(c, TABLES, reference,
@@ -347,7 +347,7 @@ static void
 check_table(check *c)
 {
     const table_shm *table = &c->t->mailbox->table;
-    uint32_t left = table->count + 1;
+    uint32_t left = table_records(c->t) + 1;
     uint32_t pages = (table->buckets + TABLE_BUCKETS_PER_PAGE - 1) / TABLE_BUCKETS_PER_PAGE;
     uint32_t count = 0;
     const uint32_t *directory;
@@ -361,7 +361,7 @@ check_table(check *c)
     for (uint32_t i = 0; i < pages && i < PAGE_SIZE_SHM / 4 && !c->failed; i++) {
         claim_chain(c, TABLES, directory[i], 1, "buckets");
     }
-    for (uint32_t i = 0; i < table->buckets && !c->failed; i++) {
+    for (uint32_t i = 0; i < table_buckets(c->t) && !c->failed; i++) {
         for (uint32_t node = table_bucket(c->t, i); node != 0 && goes_on(c, &left, "bucket");
              node = node_at(c->t, node)->next) {
             check_node(c, node);
@@ -393,7 +393,7 @@ check_broadcasts(check *c)
 static void
 check_waitlist(check *c, const waitlist_shm *list, uint32_t slot)
 {
-    uint32_t left = c->t->mailbox->table.count + 1;
+    uint32_t left = table_records(c->t) + 1;
     uint32_t before = 0, queued = 0, ready = 0, last = 0;
 
     for (uint32_t w = list->waiters; w != 0 && goes_on(c, &left, "slot's waiters");

@@ -249,7 +249,7 @@ waiters_unqueue(tx *t, uint32_t waiter)
     waiter_shm *w = waiter_at(t, waiter);
     waitlist_shm *list = waitlist(t, w->slot);
     uint32_t before = 0;
-    uint32_t left = t->mailbox->table.count;
+    uint32_t left = table_records(t);
     uint32_t at = ready_head(list);
 
     if (!w->queued) {
