@@ -61,8 +61,8 @@ format: $(VENV)/dev ## let the formatters have their way
 	$(BIN)/ruff format
 	$(BIN)/clang-format -i $(wildcard csrc/*.[ch] tests/c/*.[ch])
 
-bench: $(VENV)/dev ## the benchmark suites
-	$(BIN)/python -m pytest benchmarks --benchmark-only $(PYTEST_ARGS)
+bench: $(VENV)/dev ## asgi_shm beside the in-memory layer and the floors, in a few minutes
+	$(BIN)/python -m benchmarks --quick $(BENCH_ARGS)
 
 dist: $(VENV)/dev ## sdist and wheel in dist/
 	rm -rf dist

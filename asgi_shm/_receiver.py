@@ -122,6 +122,8 @@ class Receiver:
                     if not others and len(entry.inside) > 1:
                         self._nudge(entry, loop)
                     return body
+                if future.done():
+                    future = self._renew(entry, future)
                 entry.futures.append(future)
                 if missed == entry.missed:
                     if watch.tick is None:
@@ -132,7 +134,8 @@ class Receiver:
                     await future
                     if self._closed:
                         raise LayerClosed("this layer was closed while a receive was waiting")
-                future = self._renew(entry, future)
+                else:
+                    self._withdraw(entry, future)
         finally:
             watch.inside -= 1
             self._leave(entry, future, served=body is not None)
@@ -167,9 +170,12 @@ class Receiver:
         renewed: _Future = future.get_loop().create_future()
         entry.inside.add(renewed)
         entry.inside.discard(future)
+        return renewed
+
+    def _withdraw(self, entry: _Entry, future: _Future) -> None:
+        """Natively the wait may be undone: do not wait for it."""
         with contextlib.suppress(ValueError):  # it was popped when it was woken
             entry.futures.remove(future)
-        return renewed
 
     def _leave(self, entry: _Entry, future: _Future, *, served: bool) -> None:
         """A coroutine goes, with a message or without; a turn it had goes on."""
@@ -290,7 +296,11 @@ class Receiver:
             entries = list(self._entries.values())
         for entry in entries:
             entry.missed += 1
-            for future in list(entry.futures):
+            for _ in range(len(entry.futures)):
+                try:
+                    future = entry.futures.popleft()
+                except IndexError:  # woken meanwhile
+                    break
                 with contextlib.suppress(RuntimeError):  # its loop is closed
                     future.get_loop().call_soon_threadsafe(_settle, future, error)
 
