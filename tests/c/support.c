@@ -16,6 +16,8 @@
 
 enum { PATIENCE = 100 }; /* seconds; whatever takes longer hangs */
 
+char test_context[400];
+
 static const char *running = "(no test)";
 static int tests;
 static pid_t tester;
@@ -80,6 +82,9 @@ test_failed(const char *file, int line, const char *format, ...)
     vfprintf(stderr, format, arguments);
     va_end(arguments);
     fputc('\n', stderr);
+    if (test_context[0] != '\0') {
+        fprintf(stderr, "    %s\n", test_context);
+    }
     if (getpid() == tester) {
         exit(1);
     }

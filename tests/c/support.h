@@ -53,6 +53,9 @@ void test_failed(const char *file, int line, const char *format, ...)
         }                                                                                      \
     } while (0)
 
+/* What is being tried, for the message of a failure. */
+extern char test_context[400];
+
 #define RUN(test) test_run(#test, test)
 void test_run(const char *name, void (*test)(void));
 int tests_end(void);

@@ -1,0 +1,465 @@
+/*
+ * kill_every_instruction.c: whatever instruction a process is killed at, the others go on,
+ * and nothing is lost but what it held itself.
+ *
+ * Each scenario steps a child through one operation. After every instruction that has
+ * changed the segment the child is declared dead on a copy (lab.h), and recovered from in
+ * three ways. Then all invariants must hold, the segment must be of use, each message and
+ * membership must be there as before or as after the operation, who waits for a message must
+ * have been told of it, and no memory may be lost.
+ *
+ *   kill_every_instruction [--all] [SCENARIO...]
+ *
+ * Where one instruction changes the segment again and again (a loop over pages, a body that is
+ * copied), only some of those times are tried. Without --all they are fewer, at each point
+ * only one way of recovering is tried, and where a process dies while it recovers from the
+ * death of another, only some deaths of the other.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* For try_slot(): a process takes any free slot, and here it must be a certain one. */
+#include "claim.c"
+#include "exchange.h"
+#include "lab.h"
+#include "maintain.h"
+#include "scenarios.h"
+#include "slots.h"
+#include "stepper.h"
+
+/* Nobody else runs while a test waits for a lock, so the time that a waiter sleeps may be over
+ * at once: here time passes when somebody sleeps, and a little whenever somebody asks. */
+static uint64_t time_now = SECOND;
+
+int
+clock_gettime(clockid_t clock, struct timespec *now)
+{
+    (void)clock;
+    time_now += 1000;
+    *now = (struct timespec){.tv_sec = (time_t)(time_now / SECOND),
+                             .tv_nsec = (long)(time_now % SECOND)};
+    return 0;
+}
+
+int
+sem_clockwait(sem_t *semaphore, clockid_t clock, const struct timespec *until)
+{
+    (void)semaphore, (void)clock;
+    time_now = (uint64_t)until->tv_sec * SECOND + (uint64_t)until->tv_nsec;
+    errno = ETIMEDOUT;
+    return -1;
+}
+
+int
+scenario_claim(ashm *a, uint32_t slot)
+{
+    int rc = try_slot(a, slot);
+
+    if (rc == 0) {
+        atomic_store_explicit(&a->own->attached, 1, memory_order_release);
+    }
+    return rc;
+}
+
+enum { PREDECESSOR_DEATHS = 5 };
+
+static bool all;
+static struct {
+    uint32_t always, sometimes, seldom; /* the first, then every so-manyth, then fewer still */
+} visits_tried = {.always = 8, .sometimes = 50, .seldom = 8000};
+static struct {
+    uint64_t scenarios, stores, changes, tried;
+} totals;
+
+/* ---- recovering, on the copy ---- */
+
+typedef enum { SURVIVOR, WAITER, NEXT_HOLDER, WAYS } way;
+
+static const char *const way_names[WAYS] = {"survivor", "waiter", "next holder"};
+
+/* Somebody's tick, a second later. */
+static void
+tick(ashm *a)
+{
+    ashm_set_clock(a, LAB_NOW + SECOND);
+    OK(ashm_tick(a));
+    lab_settle_down(a);
+}
+
+static void
+operate(ashm *a)
+{
+    OK(lab_send(a, "probe", 9000, 300, 60 * SECOND, 10));
+    EXPECT_EQ(lab_receive(a, "probe"), 9000);
+}
+
+static void
+recover(lab *l, way how, uint32_t victim)
+{
+    switch (how) {
+    case SURVIVOR:
+        tick(l->copy);
+        lab_expect_free(l->copy, victim);
+        break;
+    case WAITER:
+        verified(l->copy); /* it takes every lock there is */
+        operate(l->copy);
+        tick(l->copy);
+        lab_expect_free(l->copy, victim);
+        break;
+    default:
+        OK(scenario_claim(l->heir, victim));
+        lab_expect_idle(l->heir, victim);
+        operate(l->heir);
+        tick(l->heir);
+        break;
+    }
+    for (uint32_t slot = 1; slot < victim; slot++) {
+        lab_expect_free(l->copy, slot);
+    }
+}
+
+/* The next holder goes, as if it had not been. */
+static void
+forget_heir(lab *l)
+{
+    if (l->heir->own->attached) {
+        life_release(l->heir->life);
+        memset(l->heir->own, 0, PAGE_SIZE_SHM);
+    }
+}
+
+static bool
+has_message(ashm *a, const char *name)
+{
+    address from = slots_address(a, name, strlen(name));
+    uint32_t channel;
+    bool found;
+    tx t;
+
+    lane_open(a, &t);
+    OK(mailbox_enter(&t, from.mailbox));
+    if (name[strlen(name) - 1] == '!') {
+        OK(channel_oldest(&t, name, strlen(name), &channel));
+        found = channel != 0;
+    } else {
+        channel = channel_find(&t, from.hash, name, strlen(name));
+        found = channel != 0 && channel_at(&t, channel)->live != 0;
+    }
+    OK(tx_commit(&t));
+    mailbox_leave(&t);
+    tx_close(&t);
+    return found;
+}
+
+static bool
+is_readable(int fd)
+{
+    struct pollfd polled = {.fd = fd, .events = POLLIN};
+
+    return poll(&polled, 1, 0) == 1;
+}
+
+/* This process waits for the channel. If a message is there its bell has been rung, by the
+ * child before its death or by who recovered. */
+static void
+expect_told(lab *l, const char *awaited)
+{
+    uint64_t cookies[8];
+    size_t n;
+    bool told = false;
+
+    if (awaited == NULL || !has_message(l->copy, awaited)) {
+        return;
+    }
+    EXPECT(is_readable(l->stage_bell) || is_readable(l->copy_bell));
+    OK(ashm_ready(l->copy, cookies, 8, &n));
+    for (size_t i = 0; i < n; i++) {
+        told |= cookies[i] == SCENARIO_COOKIE;
+    }
+    EXPECT(told);
+}
+
+/* Copy, recover, and tell what there is. */
+static void
+kill_and_tell(lab *l, const scenario *sc, way how, uint32_t victim, facts *f)
+{
+    lab_copy_stage(l);
+    recover(l, how, victim);
+    verified(l->copy);
+    expect_told(l, sc->awaited);
+    operate(l->copy);
+    facts_take(l->copy, f);
+    lab_expect_no_leak(l->copy);
+    forget_heir(l);
+}
+
+/* ---- a child that is stepped through an operation ---- */
+
+typedef struct {
+    lab *l;
+    const scenario *sc;
+    int *result; /* shared with the child */
+} task;
+
+static void
+child_body(void *argument)
+{
+    const task *t = argument;
+    ashm *a = t->l->worker;
+
+    lab_settle_down(a);
+    if (!t->sc->unattached) {
+        OK(ashm_attach(a));
+    }
+    if (t->sc->child != NULL) {
+        t->sc->child(a);
+    }
+    stepper_mark();
+    stepper_watch(a->base, a->map.size);
+    *t->result = t->sc->operation(a);
+    stepper_mark();
+}
+
+static void
+begin(task *t, stepper *s)
+{
+    *t->result = -1000;
+    stepper_start(s, child_body, t);
+    if (t->sc->then != NULL) {
+        t->sc->then(t->l);
+    }
+}
+
+static void
+expect_result(const task *t)
+{
+    EXPECT_EQ(*t->result, t->sc->result);
+}
+
+/* What is to be tried: a dead predecessor is killed at its so-many-th change. */
+static void
+set_stage(task *t, uint32_t death)
+{
+    stepper s;
+    const scenario *before = t->sc->predecessor;
+    task first = {.l = t->l, .sc = before, .result = t->result};
+
+    lab_clear_stage(t->l);
+    if (before != NULL) {
+        if (before->stage != NULL) {
+            before->stage(t->l);
+        }
+        begin(&first, &s);
+        for (uint32_t i = 0; i <= death && stepper_next(&s); i++) {
+        }
+        stepper_end(&s);
+    }
+    if (t->sc->stage != NULL) {
+        t->sc->stage(t->l);
+    }
+}
+
+/* ---- one scenario ---- */
+
+static void
+describe(const scenario *sc, uint32_t death, const stepper *s, uint64_t change, way how)
+{
+    Dl_info place = {0};
+
+    dladdr((void *)(uintptr_t)s->last.code, &place);
+    snprintf(test_context, sizeof test_context,
+             "%s%s%s (death %u), change %llu, store %llu, code %s+%#llx, segment+%#llx; "
+             "recovered by: %s",
+             sc->name, sc->predecessor ? " after " : "",
+             sc->predecessor ? sc->predecessor->name : "", death, (unsigned long long)change,
+             (unsigned long long)s->last.stores, place.dli_fname ? place.dli_fname : "?",
+             (unsigned long long)(s->last.code - (uint64_t)(uintptr_t)place.dli_fbase),
+             (unsigned long long)s->last.offset, way_names[how]);
+}
+
+/* How often this instruction has changed the segment. */
+static uint32_t
+count_visits(uint64_t at, bool forget)
+{
+    enum { PLACES = 1 << 14 };
+    static struct {
+        uint64_t at;
+        uint32_t n;
+    } seen[PLACES];
+    size_t i = (at * UINT64_C(0x9e3779b97f4a7c15)) >> 50;
+
+    if (forget) {
+        memset(seen, 0, sizeof seen);
+        return 0;
+    }
+    while (seen[i].at != at && seen[i].at != 0) {
+        i = (i + 1) % PLACES;
+    }
+    seen[i].at = at;
+    return ++seen[i].n;
+}
+
+static bool
+is_tried(const stepper *s)
+{
+    uint32_t visits = count_visits(s->last.code, false);
+    bool often = visits > 10 * visits_tried.sometimes;
+
+    return visits <= visits_tried.always ||
+           visits % (often ? visits_tried.seldom : visits_tried.sometimes) == 0;
+}
+
+static void
+step_through(task *t, uint32_t death, const facts *before, const facts *after)
+{
+    static facts killed;
+    uint32_t victim = t->sc->predecessor != NULL ? 2 : 1;
+    uint64_t change = 0;
+    stepper s;
+
+    set_stage(t, death);
+    begin(t, &s);
+    count_visits(0, true);
+    while (stepper_next(&s)) {
+        change++;
+        totals.changes++;
+        if (!is_tried(&s)) {
+            continue;
+        }
+        for (way how = 0; how < WAYS; how++) {
+            if (!all && change % WAYS != how) {
+                continue;
+            }
+            describe(t->sc, death, &s, change, how);
+            kill_and_tell(t->l, t->sc, how, victim, &killed);
+            facts_compare(&killed, before, after);
+            totals.tried++;
+        }
+    }
+    test_context[0] = '\0';
+    expect_result(t);
+    totals.stores += s.last.stores;
+    stepper_end(&s);
+}
+
+/* What there is before the operation, and what after it. */
+static void
+run_through(task *t, uint32_t death, facts *before, facts *after)
+{
+    uint32_t victim = t->sc->predecessor != NULL ? 2 : 1;
+    stepper s;
+
+    set_stage(t, death);
+    begin(t, &s);
+    describe(t->sc, death, &s, 0, SURVIVOR);
+    kill_and_tell(t->l, t->sc, SURVIVOR, victim, before);
+    while (stepper_next(&s)) {
+    }
+    expect_result(t);
+    kill_and_tell(t->l, t->sc, SURVIVOR, victim, after);
+    stepper_end(&s);
+}
+
+/* How many changes an operation makes. */
+static uint32_t
+count_changes(lab *l, const scenario *sc, int *result)
+{
+    task t = {.l = l, .sc = sc, .result = result};
+    uint32_t n = 0;
+    stepper s;
+
+    set_stage(&t, 0);
+    begin(&t, &s);
+    while (stepper_next(&s)) {
+        n++;
+    }
+    stepper_end(&s);
+    return n;
+}
+
+static void
+run_scenario(lab *l, const scenario *sc, int *result)
+{
+    static facts before, after;
+    task t = {.l = l, .sc = sc, .result = result};
+    uint32_t deaths = sc->predecessor != NULL ? count_changes(l, sc->predecessor, result) : 1;
+    uint32_t stride = all || deaths < PREDECESSOR_DEATHS ? 1 : deaths / PREDECESSOR_DEATHS;
+    uint64_t stores = totals.stores, changes = totals.changes, tried = totals.tried;
+
+    for (uint32_t death = 0; death < deaths; death += stride) {
+        run_through(&t, death, &before, &after);
+        step_through(&t, death, &before, &after);
+    }
+    totals.scenarios++;
+    printf("%-52s %8llu stores %6llu changes %6llu tried\n", sc->name,
+           (unsigned long long)(totals.stores - stores),
+           (unsigned long long)(totals.changes - changes),
+           (unsigned long long)(totals.tried - tried));
+    fflush(stdout);
+}
+
+static bool
+is_wanted(const char *name, int count, char **wanted)
+{
+    for (int i = 0; i < count; i++) {
+        if (strstr(name, wanted[i]) != NULL) {
+            return true;
+        }
+    }
+    return count == 0;
+}
+
+/* The C library copies and clears much memory with one instruction that stores a byte at
+ * each step. It reads this when a program starts. */
+static void
+copy_in_large_steps(char **argv)
+{
+    static const char tunables[] = "glibc.cpu.x86_rep_movsb_threshold=1000000000:glibc.cpu.x86_"
+                                   "rep_stosb_threshold=1000000000";
+
+    if (getenv("GLIBC_TUNABLES") == NULL) {
+        setenv("GLIBC_TUNABLES", tunables, 1);
+        execv("/proc/self/exe", argv);
+    }
+}
+
+int
+main(int argc, char **argv)
+{
+    enum { SKIPPED = 77 };
+    int *result =
+        mmap(NULL, sizeof *result, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    lab l;
+
+    if (!stepper_is_possible()) {
+        puts("skipped: the stepper is for x86-64");
+        return SKIPPED;
+    }
+    copy_in_large_steps(argv);
+    EXPECT(result != MAP_FAILED);
+    all = argc > 1 && strcmp(argv[1], "--all") == 0;
+    if (all) {
+        visits_tried.always = 300;
+        visits_tried.sometimes = 10;
+        visits_tried.seldom = 1000;
+    }
+    alarm(0); /* the runner's time limit stands */
+    lab_make(&l);
+    for (size_t i = 0; i < SCENARIOS_COUNT; i++) {
+        if (is_wanted(SCENARIOS[i].name, argc - 1 - all, argv + 1 + all)) {
+            run_scenario(&l, &SCENARIOS[i], result);
+        }
+    }
+    lab_remove(&l);
+    printf(
+        "%llu scenarios, %llu stores to the segment, %llu changes of it, killed and recovered "
+        "%llu times\n",
+        (unsigned long long)totals.scenarios, (unsigned long long)totals.stores,
+        (unsigned long long)totals.changes, (unsigned long long)totals.tried);
+    return 0;
+}

@@ -1,0 +1,731 @@
+/* scenarios.c: see scenarios.h. */
+#include "scenarios.h"
+
+#include <stdio.h>
+
+#include "maintain.h"
+
+/* Messages that are there before have numbers below 1000, those of the operation from there
+ * on: what comes later has the higher number. */
+enum { NEW = 1000, SMALL = 100, LARGE = 1000000 };
+
+static int
+send_to(ashm *a, const char *channel, uint32_t number, uint32_t capacity)
+{
+    return lab_send(a, channel, number, SMALL, 60 * SECOND, capacity);
+}
+
+static void
+fill_channel(ashm *a, const char *channel, uint32_t first, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        OK(send_to(a, channel, first + i, ASHM_CAPACITY_MAX));
+    }
+}
+
+static void
+take_from(ashm *a, const char *channel, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        EXPECT(lab_receive(a, channel) != 0);
+    }
+}
+
+/* As fill_channel(), of messages that have expired by LAB_NOW. */
+static void
+fill_with_expired(ashm *a, const char *channel, uint32_t first, uint32_t n)
+{
+    ashm_set_clock(a, LAB_NOW - 100 * SECOND);
+    store_relaxed64(&a->tick_at, LAB_NOW - 100 * SECOND + MAINTAIN_INTERVAL);
+    fill_channel(a, channel, first, n);
+    lab_settle_down(a);
+}
+
+/* ---- sending to a channel of the commons ---- */
+
+static int
+send_work(ashm *a)
+{
+    return send_to(a, "work", NEW, 100);
+}
+
+static int
+send_more_work(ashm *a)
+{
+    return send_to(a, "work", NEW + 1, 100);
+}
+
+/* To a ring larger than `capacity` above. */
+static int
+send_to_any(ashm *a)
+{
+    return send_to(a, "work", NEW, ASHM_CAPACITY_MAX);
+}
+
+static void
+one_waits(lab *l)
+{
+    fill_channel(l->stage, "work", 1, 1);
+}
+
+static void
+inline_ring_is_full(lab *l)
+{
+    fill_channel(l->stage, "work", 1, 2);
+}
+
+static void
+block_ring_is_full(lab *l)
+{
+    fill_channel(l->stage, "work", 1, 4);
+}
+
+static void
+ring_wraps(lab *l)
+{
+    fill_channel(l->stage, "work", 1, 4);
+    take_from(l->stage, "work", 2);
+    fill_channel(l->stage, "work", 5, 1);
+}
+
+static void
+ring_is_full_of_holes(lab *l)
+{
+    fill_channel(l->stage, "work", 1, 1);
+    fill_with_expired(l->stage, "work", 2, 3);
+    OK(ashm_sweep(l->stage));
+}
+
+static void
+full_block_of_128(lab *l)
+{
+    fill_channel(l->stage, "work", 1, 128);
+}
+
+static void
+full_page_of_256(lab *l)
+{
+    fill_channel(l->stage, "work", 1, 256);
+}
+
+static int
+send_to_full(ashm *a)
+{
+    return send_to(a, "work", NEW, 4);
+}
+
+static void
+full_of_expired(lab *l)
+{
+    fill_with_expired(l->stage, "work", 1, 4);
+}
+
+static void
+full_with_an_expired_one(lab *l)
+{
+    fill_channel(l->stage, "work", 1, 2);
+    fill_with_expired(l->stage, "work", 3, 1);
+    fill_channel(l->stage, "work", 4, 1);
+}
+
+static void
+buckets_are_about_to_split(lab *l)
+{
+    char name[20];
+
+    for (int i = 0; i < TABLE_BUCKETS_PER_PAGE; i++) {
+        /* One prefix, so one mailbox; a membership keeps each record in use. */
+        snprintf(name, sizeof name, "many!%d", i);
+        OK(send_to(l->stage, name, 1, 10));
+    }
+}
+
+static int
+send_to_one_more(ashm *a)
+{
+    return send_to(a, "many!more", NEW, 10);
+}
+
+static void
+prepare_large(ashm *a)
+{
+    (void)a;
+    lab_prepare(NEW, LARGE);
+}
+
+static int
+send_large(ashm *a)
+{
+    return lab_send_prepared(a, "work", 60 * SECOND, 100);
+}
+
+static void
+memory_is_scattered(lab *l)
+{
+    /* Pages used and given back in another order, so that a chain has no order, either. */
+    for (uint32_t i = 0; i < 20; i++) {
+        OK(lab_send(l->stage, i % 2 ? "odd" : "even", i + 1, 5000, 60 * SECOND, 100));
+    }
+    take_from(l->stage, "odd", 10);
+    take_from(l->stage, "even", 10);
+}
+
+static void
+memory_is_full(lab *l)
+{
+    OK(lab_send(l->stage, "large", 1, LARGE, 60 * SECOND, 100));
+}
+
+static void
+memory_is_full_of_expired(lab *l)
+{
+    ashm_set_clock(l->stage, LAB_NOW - 100 * SECOND);
+    store_relaxed64(&l->stage->tick_at, LAB_NOW - 100 * SECOND + MAINTAIN_INTERVAL);
+    OK(lab_send(l->stage, "large", 1, LARGE, 60 * SECOND, 100));
+    lab_settle_down(l->stage);
+}
+
+/* ---- receiving ---- */
+
+static void
+three_wait(lab *l)
+{
+    fill_channel(l->stage, "work", 1, 3);
+}
+
+static int
+receive_work(ashm *a)
+{
+    EXPECT(lab_receive(a, "work") != 0);
+    return 0;
+}
+
+static int
+receive_nothing(ashm *a)
+{
+    return lab_receive(a, "work") == 0 ? ASHM_EMPTY : 0;
+}
+
+static int
+await_work(ashm *a)
+{
+    return wait_for(a, "work", 1);
+}
+
+static void
+child_awaits_work(ashm *a)
+{
+    EXPECT_EQ(wait_for(a, "work", 1), ASHM_EMPTY);
+}
+
+static void
+large_waits(lab *l)
+{
+    OK(lab_send(l->stage, "work", 1, 20000, 60 * SECOND, 100));
+}
+
+static void
+expired_come_first(lab *l)
+{
+    fill_with_expired(l->stage, "work", 1, 3);
+    fill_channel(l->stage, "work", 4, 2);
+}
+
+static void
+two_of_a_family(lab *l)
+{
+    fill_channel(l->stage, "family!b", 1, 1);
+    fill_channel(l->stage, "family!a", 2, 2);
+}
+
+static int
+receive_family(ashm *a)
+{
+    EXPECT_EQ(lab_receive(a, "family!"), 1);
+    return 0;
+}
+
+static void
+child_sends_to_itself(ashm *a)
+{
+    char name[ASHM_NAME_MAX + 1];
+
+    fill_channel(a, own_channel(a, "mine", name), 500, 3);
+}
+
+static int
+receive_own(ashm *a)
+{
+    char name[ASHM_NAME_MAX + 1];
+
+    EXPECT_EQ(lab_receive(a, own_channel(a, "mine", name)), 500);
+    return 0;
+}
+
+/* ---- waiting, and turns ---- */
+
+static void
+we_wait_for_work(lab *l)
+{
+    EXPECT_EQ(wait_for(l->stage, "work", SCENARIO_COOKIE), ASHM_EMPTY);
+}
+
+static void
+we_wait_for_family(lab *l)
+{
+    EXPECT_EQ(wait_for(l->stage, "family!", SCENARIO_COOKIE), ASHM_EMPTY);
+}
+
+static int
+send_to_family(ashm *a)
+{
+    return send_to(a, "family!a", NEW, 10);
+}
+
+/* The child waited first, so the message is its turn; this process waits behind it. */
+static void
+we_wait_behind_the_child(lab *l)
+{
+    we_wait_for_work(l);
+    fill_channel(l->stage, "work", 1, 1);
+}
+
+static int
+unwait_work(ashm *a)
+{
+    return ashm_unwait(a, "work", 4);
+}
+
+static int
+ready(ashm *a)
+{
+    uint64_t cookies[4];
+    size_t n;
+    int rc = ashm_ready(a, cookies, 4, &n);
+
+    return rc != 0 ? rc : n == 1 ? 0 : -1000;
+}
+
+static int
+arm(ashm *a)
+{
+    int pending;
+
+    return ashm_arm(a, &pending);
+}
+
+/* ---- other processes' channels ---- */
+
+static char ours[ASHM_NAME_MAX + 1]; /* a channel of this process */
+
+static void
+name_ours(lab *l)
+{
+    own_channel(l->stage, "ours", ours);
+}
+
+static void
+we_wait_for_ours(lab *l)
+{
+    name_ours(l);
+    EXPECT_EQ(wait_for(l->stage, ours, SCENARIO_COOKIE), ASHM_EMPTY);
+}
+
+static int
+send_to_ours(ashm *a)
+{
+    return send_to(a, ours, NEW, 100);
+}
+
+/* ---- groups ---- */
+
+static int
+join_work(ashm *a)
+{
+    return join(a, "room", "work");
+}
+
+static int
+join_ours(ashm *a)
+{
+    return join(a, "room", ours);
+}
+
+static int
+join_own(ashm *a)
+{
+    char name[ASHM_NAME_MAX + 1];
+
+    return join(a, "room", own_channel(a, "mine", name));
+}
+
+static void
+child_joins(ashm *a)
+{
+    OK(join_own(a));
+}
+
+static int
+leave_work(ashm *a)
+{
+    return leave(a, "room", "work");
+}
+
+static void
+work_is_in_room(lab *l)
+{
+    OK(join(l->stage, "room", "work"));
+}
+
+static void
+three_are_in_room(lab *l)
+{
+    OK(join(l->stage, "room", "first"));
+    OK(join(l->stage, "room", "work"));
+    OK(join(l->stage, "room", "family!a"));
+    OK(join(l->stage, "other", "work"));
+}
+
+/* Members in two mailboxes of the commons, in ours, and (by the child) in its own. */
+static void
+room_is_everywhere(lab *l)
+{
+    name_ours(l);
+    three_are_in_room(l);
+    OK(join(l->stage, "room", ours));
+}
+
+static void
+room_is_everywhere_else(lab *l)
+{
+    name_ours(l);
+    OK(join(l->stage, "room", "first"));
+    OK(send_to(l->stage, "work", 1, 10));
+}
+
+static int
+tell_room(ashm *a)
+{
+    return lab_group_send(a, "room", NEW, SMALL);
+}
+
+static void
+members_are_full(lab *l)
+{
+    room_is_everywhere(l);
+    OK(ashm_group_add(l->stage, "room", 4, "work", 4, ASHM_NEVER, 2));
+    OK(ashm_group_add(l->stage, "room", 4, "first", 5, ASHM_NEVER, 2));
+    fill_channel(l->stage, "work", 1, 2);
+    fill_with_expired(l->stage, "first", 1, 2);
+    OK(ashm_group_add(l->stage, "room", 4, "work", 4, ASHM_NEVER, 2));
+    OK(ashm_group_add(l->stage, "room", 4, "first", 5, ASHM_NEVER, 2));
+}
+
+static void
+memberships_have_expired(lab *l)
+{
+    room_is_everywhere(l);
+    OK(ashm_group_add(l->stage, "room", 4, "work", 4, 0, 10));
+    OK(ashm_group_add(l->stage, "room", 4, ours, strlen(ours), 0, 10));
+}
+
+static void
+broadcasts_wait(lab *l)
+{
+    room_is_everywhere(l);
+    for (uint32_t i = 1; i <= 3; i++) {
+        OK(lab_group_send(l->stage, "room", i, SMALL));
+    }
+}
+
+static void
+broadcast_ring_is_full(lab *l)
+{
+    name_ours(l);
+    OK(join(l->stage, "room", ours));
+    for (uint32_t i = 1; i <= BROADCASTS; i++) {
+        OK(lab_group_send(l->stage, "room", i, SMALL));
+    }
+}
+
+/* So many that one transaction does not hold the stores. */
+static void
+many_are_in_room(lab *l)
+{
+    char name[ASHM_NAME_MAX + 1], suffix[20];
+
+    name_ours(l);
+    for (int i = 0; i < 40; i++) {
+        snprintf(suffix, sizeof suffix, "m%d", i);
+        OK(join(l->stage, "room", own_channel(l->stage, suffix, name)));
+    }
+    OK(join(l->stage, "room", ours));
+    OK(lab_group_send(l->stage, "room", 1, SMALL));
+}
+
+static void
+we_wait_in_room(lab *l)
+{
+    we_wait_for_ours(l);
+    OK(join(l->stage, "room", ours));
+}
+
+/* ---- the whole segment ---- */
+
+static void
+much_is_over(lab *l)
+{
+    room_is_everywhere(l);
+    fill_with_expired(l->stage, "work", 1, 3);
+    fill_with_expired(l->stage, "gone", 1, 6);
+    fill_channel(l->stage, "mixed", 1, 1);
+    fill_with_expired(l->stage, "mixed", 2, 2);
+    fill_channel(l->stage, "mixed", 4, 2);
+    OK(ashm_group_add(l->stage, "room", 4, "work", 4, 0, 10));
+    OK(ashm_group_add(l->stage, "brief", 5, "only", 4, 0, 10));
+    OK(lab_group_send(l->stage, "room", 5, SMALL));
+}
+
+static int
+sweep(ashm *a)
+{
+    return ashm_sweep(a);
+}
+
+static int
+flush_all(ashm *a)
+{
+    return ashm_flush(a);
+}
+
+static int
+tick(ashm *a)
+{
+    return ashm_tick(a);
+}
+
+/* ---- processes ---- */
+
+static int
+attach(ashm *a)
+{
+    return ashm_attach(a);
+}
+
+/* What a process can have: channels with messages, memberships of its own and of others,
+ * broadcasts to come, turns. */
+static void
+child_has_much(ashm *a)
+{
+    char name[ASHM_NAME_MAX + 1];
+
+    child_sends_to_itself(a);
+    OK(join(a, "room", own_channel(a, "mine", name)));
+    OK(join(a, "room", own_channel(a, "other", name)));
+    EXPECT_EQ(wait_for(a, name, 3), ASHM_EMPTY);
+    OK(lab_group_send(a, "room", 600, SMALL));
+    EXPECT_EQ(wait_for(a, "jobs", 1), ASHM_EMPTY);
+    EXPECT_EQ(wait_for(a, "idle", 2), ASHM_EMPTY);
+    OK(send_to(a, "jobs", 700, 100));
+}
+
+static int
+detach(ashm *a)
+{
+    ashm_close(a);
+    return 0;
+}
+
+static int
+claim_first(ashm *a)
+{
+    return scenario_claim(a, 1);
+}
+
+static int
+verify_all(ashm *a)
+{
+    char report[200];
+
+    return ashm_verify(a, report, sizeof report);
+}
+
+/* ---- the list ---- */
+
+/* Whose deaths others recover from while they are killed themselves. */
+static const scenario SEND = {
+    .name = "send", .operation = send_work, .stage = block_ring_is_full};
+static const scenario RECEIVE = {.name = "receive",
+                                 .operation = receive_work,
+                                 .child = child_awaits_work,
+                                 .then = we_wait_behind_the_child};
+static const scenario TELL = {.name = "group_send",
+                              .operation = tell_room,
+                              .stage = room_is_everywhere,
+                              .child = child_joins};
+static const scenario DETACH = {.name = "detach",
+                                .operation = detach,
+                                .stage = room_is_everywhere,
+                                .child = child_has_much};
+
+const scenario SCENARIOS[] = {
+    /* sending */
+    {.name = "send: into an empty segment", .operation = send_work},
+    {.name = "send: one waits", .operation = send_work, .stage = one_waits},
+    {.name = "send: ring leaves the record",
+     .operation = send_work,
+     .stage = inline_ring_is_full},
+    {.name = "send: ring grows", .operation = send_work, .stage = block_ring_is_full},
+    {.name = "send: ring wraps", .operation = send_work, .stage = ring_wraps},
+    {.name = "send: ring full of holes",
+     .operation = send_work,
+     .stage = ring_is_full_of_holes},
+    {.name = "send: ring becomes a page", .operation = send_to_any, .stage = full_block_of_128},
+    {.name = "send: ring becomes two pages",
+     .operation = send_to_any,
+     .stage = full_page_of_256},
+    {.name = "send: full",
+     .operation = send_to_full,
+     .stage = block_ring_is_full,
+     .result = ASHM_FULL},
+    {.name = "send: full of expired", .operation = send_to_full, .stage = full_of_expired},
+    {.name = "send: full with an expired one",
+     .operation = send_to_full,
+     .stage = full_with_an_expired_one},
+    {.name = "send: buckets split",
+     .operation = send_to_one_more,
+     .stage = buckets_are_about_to_split},
+    {.name = "send: 1 MB", .operation = send_large, .child = prepare_large},
+    {.name = "send: 1 MB into scattered pages",
+     .operation = send_large,
+     .stage = memory_is_scattered,
+     .child = prepare_large},
+    {.name = "send: memory full",
+     .operation = send_large,
+     .stage = memory_is_full,
+     .child = prepare_large,
+     .result = ASHM_MESSAGES_FULL},
+    {.name = "send: memory full of expired",
+     .operation = send_large,
+     .stage = memory_is_full_of_expired,
+     .child = prepare_large},
+    {.name = "send: to who waits",
+     .operation = send_work,
+     .stage = we_wait_for_work,
+     .awaited = "work"},
+    {.name = "send: to who waits for a family",
+     .operation = send_to_family,
+     .stage = we_wait_for_family,
+     .awaited = "family!"},
+    {.name = "send: to another process that waits",
+     .operation = send_to_ours,
+     .stage = we_wait_for_ours,
+     .awaited = ours},
+    /* receiving */
+    {.name = "receive: one of three", .operation = receive_work, .stage = three_wait},
+    {.name = "receive: the last", .operation = receive_work, .stage = one_waits},
+    {.name = "receive: 20 kB", .operation = receive_work, .stage = large_waits},
+    {.name = "receive: expired come first",
+     .operation = receive_work,
+     .stage = expired_come_first},
+    {.name = "receive: all expired",
+     .operation = receive_nothing,
+     .stage = full_of_expired,
+     .result = ASHM_EMPTY},
+    {.name = "receive: of a family", .operation = receive_family, .stage = two_of_a_family},
+    {.name = "receive: its own", .operation = receive_own, .child = child_sends_to_itself},
+    {.name = "receive: its turn",
+     .operation = receive_work,
+     .child = child_awaits_work,
+     .then = we_wait_behind_the_child,
+     .awaited = "work"},
+    {.name = "wait: nothing there", .operation = await_work, .result = ASHM_EMPTY},
+    {.name = "wait: again",
+     .operation = await_work,
+     .stage = we_wait_for_work,
+     .child = child_awaits_work,
+     .result = ASHM_EMPTY},
+    {.name = "unwait: its turn",
+     .operation = unwait_work,
+     .child = child_awaits_work,
+     .then = we_wait_behind_the_child,
+     .awaited = "work"},
+    {.name = "unwait: no turn", .operation = unwait_work, .child = child_awaits_work},
+    {.name = "ready: its turn",
+     .operation = ready,
+     .child = child_awaits_work,
+     .then = we_wait_behind_the_child,
+     .awaited = "work"},
+    {.name = "arm", .operation = arm},
+    /* groups */
+    {.name = "group_add: the first member", .operation = join_work},
+    {.name = "group_add: another", .operation = join_work, .stage = three_are_in_room},
+    {.name = "group_add: once more", .operation = join_work, .stage = work_is_in_room},
+    {.name = "group_add: another process's channel",
+     .operation = join_ours,
+     .stage = name_ours},
+    {.name = "group_add: its own channel", .operation = join_own},
+    {.name = "group_discard: the last member",
+     .operation = leave_work,
+     .stage = work_is_in_room},
+    {.name = "group_discard: one of three",
+     .operation = leave_work,
+     .stage = three_are_in_room},
+    {.name = "group_discard: none", .operation = leave_work, .stage = room_is_everywhere_else},
+    {.name = "group_send: to nobody", .operation = tell_room},
+    {.name = "group_send: to many mailboxes",
+     .operation = tell_room,
+     .stage = room_is_everywhere,
+     .child = child_joins},
+    {.name = "group_send: to full members", .operation = tell_room, .stage = members_are_full},
+    {.name = "group_send: to expired members",
+     .operation = tell_room,
+     .stage = memberships_have_expired},
+    {.name = "group_send: to a full broadcast ring",
+     .operation = tell_room,
+     .stage = broadcast_ring_is_full},
+    {.name = "group_send: to who waits",
+     .operation = tell_room,
+     .stage = we_wait_in_room,
+     .awaited = ours},
+    {.name = "settle: three broadcasts", .operation = send_to_ours, .stage = broadcasts_wait},
+    {.name = "settle: forty members", .operation = send_to_ours, .stage = many_are_in_room},
+    /* the whole */
+    {.name = "sweep", .operation = sweep, .stage = much_is_over, .child = child_has_much},
+    {.name = "flush", .operation = flush_all, .stage = much_is_over, .child = child_has_much},
+    {.name = "tick", .operation = tick, .stage = much_is_over, .child = child_has_much},
+    {.name = "verify", .operation = verify_all, .stage = much_is_over},
+    {.name = "attach", .operation = attach, .unattached = true},
+    {.name = "detach: with nothing", .operation = detach},
+    {.name = "detach: with much",
+     .operation = detach,
+     .stage = room_is_everywhere,
+     .child = child_has_much},
+    /* recovering */
+    {.name = "wait for a lock of the dead: send",
+     .operation = send_more_work,
+     .predecessor = &SEND},
+    {.name = "wait for a lock of the dead: group_send",
+     .operation = send_more_work,
+     .predecessor = &TELL},
+    {.name = "wait for all locks of the dead: send",
+     .operation = verify_all,
+     .predecessor = &SEND},
+    {.name = "reap: send", .operation = tick, .predecessor = &SEND},
+    {.name = "reap: receive", .operation = tick, .predecessor = &RECEIVE, .awaited = "work"},
+    {.name = "reap: group_send", .operation = tick, .predecessor = &TELL},
+    {.name = "reap: detach", .operation = tick, .predecessor = &DETACH},
+    {.name = "claim the slot of the dead: send",
+     .operation = claim_first,
+     .unattached = true,
+     .predecessor = &SEND},
+    {.name = "claim the slot of the dead: group_send",
+     .operation = claim_first,
+     .unattached = true,
+     .predecessor = &TELL},
+    {.name = "claim the slot of the dead: detach",
+     .operation = claim_first,
+     .unattached = true,
+     .predecessor = &DETACH},
+};
+const size_t SCENARIOS_COUNT = sizeof SCENARIOS / sizeof SCENARIOS[0];
