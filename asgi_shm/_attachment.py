@@ -55,6 +55,12 @@ BUFFER_SIZE: Final = 65536
 READY_BATCH: Final = 256
 
 
+# The C library opens and closes named semaphores under a lock of its own. A child that is forked
+# while another thread has it would wait for that thread for ever; so none is forked then.
+# Reentrant: the garbage collector may close a handle while another is opened.
+_no_fork: Final = threading.RLock()
+
+
 class _Buffer:
     """Where the native module writes a message that it gives out."""
 
@@ -87,8 +93,9 @@ class _Handles:
 
     def close_retired(self, min_age: float) -> None:
         limit = time.monotonic() - min_age
-        while self._retired and self._retired[0][0] <= limit:
-            lib.ashm_close(self._retired.pop(0)[1])
+        with _no_fork:
+            while self._retired and self._retired[0][0] <= limit:
+                lib.ashm_close(self._retired.pop(0)[1])
 
     def close(self) -> None:
         """For the finalizer: no thread has the attachment any more."""
@@ -133,14 +140,16 @@ class Attachment:
         for _ in range(OPEN_ATTEMPTS):
             segment.check_owner(self._config)
             handle = ffi.new("ashm **")
-            code = self._native_open(handle)
+            with _no_fork:
+                code = self._native_open(handle)
             if code == 0:
                 self._check_sizes(handle[0])
                 return handle[0]
             if code not in (errno.ENOENT, _REPLACED):
                 raise self._error(code)
             try:
-                segment.make(self._config)
+                with _no_fork:
+                    segment.make(self._config)
             except FileNotFoundError:  # removed while it was made
                 continue
             except OSError as refusal:
@@ -473,3 +482,7 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
+# Registered later, called earlier before a fork, and in the child after the above.
+os.register_at_fork(
+    before=_no_fork.acquire, after_in_parent=_no_fork.release, after_in_child=_no_fork.release
+)

@@ -3,7 +3,7 @@
 A prefix has one shared-memory object, ``/asgi_shm.<layout version>.<prefix>``; a fixed set of
 named semaphores, ``<that>:0`` and on; and, for each process that waits, a FIFO that the native
 module makes, ``/dev/shm/<that>:bell.<segment>.<slot>.<generation>``. A prefix holds no colon,
-so the objects of two prefixes never meet. What is in the segment is none of this module's business.
+so the objects of two prefixes never meet. What is in the segment this module does not know.
 """
 
 from __future__ import annotations

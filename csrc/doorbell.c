@@ -43,48 +43,39 @@ fifo_permit(ashm *a, const char *path)
     return chmod(path, st.st_mode & 0777) == 0 ? 0 : errno; /* whatever the umask was */
 }
 
+/* For reading and for writing, both for the receiver, who so never sees the end of the file,
+ * and for senders, who so never get the SIGPIPE of a receiver that is gone. */
 static int
-fifo_make(ashm *a, int *fd)
+fifo_open(const char *path, int *fd, object_id *id)
 {
-    char path[PATH_SIZE];
-    int opened, rc;
+    struct stat st;
+    int opened = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
 
-    fifo_path(a, a->own->slot, a->own->generation, path);
+    if (opened < 0) {
+        return errno;
+    }
+    if (fstat(opened, &st) != 0 || !S_ISFIFO(st.st_mode)) {
+        close(opened);
+        return ENOENT;
+    }
+    *fd = opened;
+    *id = (object_id){.device = st.st_dev, .inode = st.st_ino};
+    return 0;
+}
+
+static int
+fifo_make(ashm *a, const char *path)
+{
+    int rc;
+
     unlink(path);
     if (mkfifo(path, 0600) != 0) {
         return errno == ENOSPC ? ASHM_SHM_FULL : errno;
     }
-    rc = fifo_permit(a, path);
-    /* For writing too: it never sees the end of file that way. */
-    if (rc == 0 && (opened = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC)) < 0) {
-        rc = errno;
-    }
-    if (rc != 0) {
+    if ((rc = fifo_permit(a, path)) != 0) {
         unlink(path);
-        return rc;
     }
-    *fd = opened;
-    return 0;
-}
-
-/* For reading too: a write is then never the SIGPIPE of a receiver that is gone. */
-static int
-fifo_open(ashm *a, uint32_t slot, uint32_t generation)
-{
-    char path[PATH_SIZE];
-    struct stat st;
-    int fd;
-
-    fifo_path(a, slot, generation, path);
-    fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
-    if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISFIFO(st.st_mode))) {
-        close(fd);
-        return -1;
-    }
-    if (fd >= 0) {
-        a->peers[slot].id = (object_id){.device = st.st_dev, .inode = st.st_ino};
-    }
-    return fd;
+    return rc;
 }
 
 /* The FIFO of a peer, from an earlier ring if that is still it: the program may
@@ -93,6 +84,8 @@ static int
 fifo_of_peer(ashm *a, uint32_t slot, uint32_t generation)
 {
     peer *p = &a->peers[slot];
+    char path[PATH_SIZE];
+    int fd;
 
     if (p->fd != 0 && object_is(p->fd - 1, &p->id)) {
         if (p->generation == generation) {
@@ -100,7 +93,8 @@ fifo_of_peer(ashm *a, uint32_t slot, uint32_t generation)
         }
         close(p->fd - 1);
     }
-    p->fd = fifo_open(a, slot, generation) + 1;
+    fifo_path(a, slot, generation, path);
+    p->fd = fifo_open(path, &fd, &p->id) == 0 ? fd + 1 : 0;
     p->generation = generation;
     return p->fd - 1;
 }
@@ -133,6 +127,32 @@ doorbell_unlink(const ashm *a, uint32_t slot, uint32_t generation)
 
 /* ---- this process's bell ---- */
 
+/* Under `bells`. The program may have closed our descriptor, and have another file under its
+ * number: that one is neither read nor closed. */
+static bool
+has_bell(const own_process *own)
+{
+    return own->bell != 0 && object_is(own->bell - 1, &own->bell_id);
+}
+
+static int
+open_bell(ashm *a)
+{
+    own_process *own = a->own;
+    char path[PATH_SIZE];
+    int fd, rc;
+
+    fifo_path(a, own->slot, own->generation, path);
+    /* One that lost its descriptor is opened again: others may have it open. */
+    if (own->bell == 0 && (rc = fifo_make(a, path)) != 0) {
+        return rc;
+    }
+    if ((rc = fifo_open(path, &fd, &own->bell_id)) == 0) {
+        own->bell = fd + 1;
+    }
+    return rc;
+}
+
 int
 doorbell_open(ashm *a, int *fd)
 {
@@ -140,12 +160,8 @@ doorbell_open(ashm *a, int *fd)
     int rc = 0;
 
     pthread_mutex_lock(&own->bells);
-    if (own->bell == 0) {
-        int made;
-
-        if ((rc = fifo_make(a, &made)) == 0) {
-            own->bell = made + 1;
-        }
+    if (!has_bell(own)) {
+        rc = open_bell(a);
     }
     if (rc == 0) {
         *fd = own->bell - 1;
@@ -188,8 +204,9 @@ doorbell_drain(ashm *a)
     char bytes[4096];
 
     pthread_mutex_lock(&own->bells); /* another thread may be closing it */
-    if (own->bell != 0) {
-        while (read(own->bell - 1, bytes, sizeof bytes) == sizeof bytes) {
+    if (has_bell(own)) {
+        /* More bytes than these: it stays readable, and we come again. */
+        while (read(own->bell - 1, bytes, sizeof bytes) < 0 && errno == EINTR) {
         }
     }
     pthread_mutex_unlock(&own->bells);
@@ -201,8 +218,10 @@ doorbell_close(ashm *a)
     own_process *own = a->own;
 
     pthread_mutex_lock(&own->bells);
-    if (own->bell != 0) {
+    if (has_bell(own)) {
         close(own->bell - 1);
+    }
+    if (own->bell != 0) {
         own->bell = 0;
         doorbell_unlink(a, own->slot, own->generation);
     }

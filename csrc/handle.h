@@ -22,7 +22,8 @@ typedef struct own_process {
     uint32_t slot;
     uint32_t generation;
     atomic_u32 lanes; /* a bit for each lane in use */
-    int bell;         /* descriptor + 1; under `bells` */
+    int bell; /* descriptor + 1, and what it was opened on; under `bells` */
+    object_id bell_id;
 } own_process;
 
 /* A doorbell of another process that we have rung before. Under own->bells. */
