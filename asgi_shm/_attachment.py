@@ -55,9 +55,9 @@ BUFFER_SIZE: Final = 65536
 READY_BATCH: Final = 256
 
 
-# The C library opens and closes named semaphores under a lock of its own. A child that is forked
-# while another thread has it would wait for that thread for ever; so none is forked then.
-# Reentrant: the garbage collector may close a handle while another is opened.
+# The C library opens and closes named semaphores under a lock of its own. A child that is
+# forked while another thread has it would wait for that thread for ever; so none is forked
+# then. Reentrant: the garbage collector may close a handle while another is opened.
 _no_fork: Final = threading.RLock()
 
 
