@@ -4,9 +4,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -387,4 +389,33 @@ child_kill(pid_t child)
 {
     EXPECT_EQ(kill(child, SIGKILL), 0);
     EXPECT_EQ(waitpid(child, NULL, 0), child);
+}
+
+gate
+gate_make(void)
+{
+    gate g = {.fd = eventfd(0, EFD_CLOEXEC)};
+
+    EXPECT(g.fd >= 0);
+    return g;
+}
+
+void
+gate_open(gate g)
+{
+    EXPECT_EQ(eventfd_write(g.fd, 1), 0);
+}
+
+void
+gate_wait(gate g)
+{
+    struct pollfd polled = {.fd = g.fd, .events = POLLIN};
+
+    EXPECT_EQ(poll(&polled, 1, -1), 1);
+}
+
+void
+gate_remove(gate g)
+{
+    close(g.fd);
 }

@@ -135,4 +135,14 @@ void child_join(pid_t child);
 
 void child_kill(pid_t child);
 
+/* A gate is opened once and lets everybody through, processes and threads. */
+typedef struct gate {
+    int fd;
+} gate;
+
+gate gate_make(void);
+void gate_open(gate g);
+void gate_wait(gate g);
+void gate_remove(gate g);
+
 #endif
