@@ -20,6 +20,10 @@ T = TypeVar("T")
 # test instead of hanging it. Nothing measures it.
 TIMEOUT = 30.0
 
+# For asgi_shm._receiver.TICK: what is waited for then comes through the doorbell or never. A
+# wake-up that is lost would otherwise be made good by the next tick, and no test would see it.
+NO_TICK = 86400.0
+
 SHM = Path("/dev/shm")
 
 

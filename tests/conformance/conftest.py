@@ -17,8 +17,8 @@ import pytest
 import pytest_asyncio
 import uvloop
 
-from asgi_shm import ShmChannelLayer, unlink
-from tests.support import Clock, leftovers
+from asgi_shm import ShmChannelLayer, _receiver, unlink
+from tests.support import NO_TICK, Clock, leftovers
 
 MakeLayer = Callable[..., Any]
 
@@ -38,6 +38,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(autouse=True)
+def no_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_receiver, "TICK", NO_TICK)
 
 
 @pytest.fixture

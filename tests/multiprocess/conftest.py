@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from asgi_shm import ShmChannelLayer, unlink
+from asgi_shm import ShmChannelLayer, _receiver, unlink
 from tests.multiprocess.peer import Peer
-from tests.support import TIMEOUT, fresh_prefix, leftovers
+from tests.support import NO_TICK, TIMEOUT, fresh_prefix, leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,6 +45,11 @@ def make_layer(prefix: str) -> Iterator[Callable[..., Any]]:
 @pytest.fixture
 def layer(make_layer: Callable[..., Any]) -> Any:
     return make_layer()
+
+
+@pytest.fixture(autouse=True)
+def no_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_receiver, "TICK", NO_TICK)
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ import signal
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
-from asgi_shm import ShmChannelLayer
-from tests.support import TIMEOUT
+from asgi_shm import ShmChannelLayer, _receiver
+from tests.support import NO_TICK, TIMEOUT
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -28,12 +28,19 @@ CONTEXT = multiprocessing.get_context("spawn")
 
 
 class Peer:
-    """The test's end of the other process."""
+    """The test's end of the other process.
 
-    def __init__(self, prefix: str, *, user: int | None = None, **options: Any) -> None:
+    Only with `ticks` does it look after the dead and the segment while it waits.
+    """
+
+    def __init__(
+        self, prefix: str, *, user: int | None = None, ticks: bool = False, **options: Any
+    ) -> None:
         self._connection, theirs = CONTEXT.Pipe()
         self._process = CONTEXT.Process(
-            target=_serve, args=(theirs, user, {"prefix": prefix, **options}), daemon=True
+            target=_serve,
+            args=(theirs, user, ticks, {"prefix": prefix, **options}),
+            daemon=True,
         )
         self._process.start()
         theirs.close()
@@ -109,7 +116,11 @@ class Peer:
             os.close(ended)
 
 
-def _serve(connection: Connection, user: int | None, options: dict[str, Any]) -> None:
+def _serve(
+    connection: Connection, user: int | None, ticks: object, options: dict[str, Any]
+) -> None:
+    if not ticks:
+        _receiver.TICK = NO_TICK
     layer = None
     while (order := connection.recv()) is not None:
         work, arguments = order

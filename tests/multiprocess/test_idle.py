@@ -27,7 +27,7 @@ async def wait(layer: Any, say: Any, receivers: int) -> tuple[float, int]:
 
 
 def test_a_thousand_receivers_that_wait_use_no_cpu(make_peer):
-    peers = [make_peer(), make_peer()]
+    peers = [make_peer(ticks=True), make_peer(ticks=True)]
     for peer in peers:
         peer.begin(wait, 1000)
     for peer in peers:

@@ -130,7 +130,7 @@ def test_a_new_layer_starts_clean_after_unlink(make_layer, prefix):
 
 @pytest.mark.parametrize("how", ["unlink", "rm"])
 def test_a_process_follows_when_the_segment_is_replaced(make_peer, make_layer, prefix, how):
-    peer = make_peer()
+    peer = make_peer(ticks=True)
     peer.begin_receive("channel")
     if how == "unlink":
         unlink(prefix)

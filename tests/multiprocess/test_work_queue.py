@@ -57,7 +57,7 @@ def test_each_of_four_that_wait_gets_one_of_four(make_peer, layer):
 def test_a_killed_reader_loses_at_most_what_it_held(make_peer, make_layer):
     total = 2000
     layer = make_layer(capacity=total + 1)
-    *victims, survivor = [make_peer() for _ in range(4)]
+    *victims, survivor = [make_peer(ticks=True) for _ in range(4)]
     for worker in (*victims, survivor):
         worker.begin(work_and_tell)
     taken = []
@@ -78,7 +78,7 @@ def test_a_killed_reader_loses_at_most_what_it_held(make_peer, make_layer):
 
 @pytest.mark.parametrize("first", [0, 1])
 def test_the_turn_of_a_killed_reader_passes_to_another(make_peer, layer, first):
-    readers = [make_peer(), make_peer()]
+    readers = [make_peer(ticks=True), make_peer(ticks=True)]
     for reader in (readers[first], readers[1 - first]):
         reader.begin_receive("work")
     victim, survivor = readers

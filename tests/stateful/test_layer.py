@@ -7,12 +7,21 @@ import os
 from typing import Any
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from asgi_shm import ChannelFull, ShmChannelLayer, unlink
+from asgi_shm import ChannelFull, ShmChannelLayer, _receiver, unlink
 from tests.stateful.model import Model, client
-from tests.support import TIMEOUT, Clock, fresh_prefix, leftovers, receive_nowait, run_alone
+from tests.support import (
+    NO_TICK,
+    TIMEOUT,
+    Clock,
+    fresh_prefix,
+    leftovers,
+    receive_nowait,
+    run_alone,
+)
 
 # Few, so that what is done to one of them meets what was done to it before.
 NORMAL = ["small", "other", "server!one", "server!two"]
@@ -27,6 +36,11 @@ indexes = st.integers(0, 10**6)
 # Of sizes that take a small block, a large block, and a chain of pages.
 BODIES = {"small": 1, "large": b"x" * 1500, "huge": "x" * 9000}
 bodies = st.sampled_from(sorted(BODIES))
+
+
+@pytest.fixture(autouse=True)
+def no_tick(monkeypatch):
+    monkeypatch.setattr(_receiver, "TICK", NO_TICK)
 
 
 class LayerMachine(RuleBasedStateMachine):
