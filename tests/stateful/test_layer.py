@@ -292,7 +292,7 @@ TestLayer = LayerMachine.TestCase
 # The same short walks each time. For a long search of new ones:
 # EXPLORE=5000 python -m pytest tests/stateful
 TestLayer.settings = settings(
-    max_examples=int(os.environ.get("EXPLORE", "800")),
+    max_examples=int(os.environ.get("EXPLORE", "500")),
     derandomize="EXPLORE" not in os.environ,
     stateful_step_count=50,
     deadline=None,
