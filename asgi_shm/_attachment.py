@@ -119,6 +119,7 @@ class Attachment:
         self._unsent = SeldomLogger()
         self._clock_ns = 0
         self._closed = False
+        self._lost = False  # the segment was replaced, and its successor is not open yet
         self._buffers: list[_Buffer] = []  # that no thread uses now; as for the next
         self._batches: list[tuple[Any, Any]] = []
         self._opening = threading.Lock()
@@ -134,7 +135,10 @@ class Attachment:
                 raise LayerClosed("this layer was closed; make another one")
             if not self._handles.current:
                 self._handles.current = self._open_or_make()
-            return self._handles.current
+            replaced, self._lost = self._lost, False
+        if replaced:
+            self.on_replaced()
+        return self._handles.current
 
     def _open_or_make(self) -> Any:
         for _ in range(OPEN_ATTEMPTS):
@@ -191,7 +195,7 @@ class Attachment:
                 config.prefix,
             )
 
-    def _reopen(self, old: Any) -> None:
+    def _lose(self, old: Any) -> None:
         """The segment has lost its name: go on with the one that has it now, or a new one."""
         with self._opening:
             if self._handles.current != old:
@@ -202,8 +206,7 @@ class Attachment:
                 self._config.prefix,
             )
             self._handles.retire()
-            self._handles.current = self._open_or_make()
-        self.on_replaced()
+            self._lost = True
 
     def _forked(self) -> None:
         """In the child of a fork: no other thread is there, and no lock is held for us."""
@@ -227,7 +230,7 @@ class Attachment:
         code: int = function(handle, *arguments)
         if code in _NOT_OPEN:
             if code == _REPLACED:
-                self._reopen(handle)
+                self._lose(handle)
             code = function(self._open(), *arguments)
         return code
 

@@ -182,10 +182,11 @@ doorbell_arm(ashm *a, uint64_t seen)
     atomic_u64 *word = word_of(a, a->own->slot);
     uint64_t now = load_acquire64(word);
 
-    if (now & 1) {
-        return true; /* another thread has armed it: whoever came since has rung */
+    if (now >> 1 != seen >> 1) {
+        return false;
     }
-    return now >> 1 == seen >> 1 &&
+    /* Armed already, by another thread, and nobody has come: whoever comes will ring. */
+    return (now & 1) != 0 ||
            atomic_compare_exchange_strong_explicit(word, &now, now | 1, memory_order_acq_rel,
                                                    memory_order_acquire); /* P2 */
 }
