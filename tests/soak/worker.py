@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import faulthandler
+import gc
 import os
 import random
 import signal
@@ -227,6 +228,8 @@ def live(arena: Arena, layer: ShmChannelLayer | None, seconds: float) -> None:
     signal.setitimer(signal.ITIMER_REAL, 0)
     if rng.random() < 0.7:
         asyncio.run(layer.close())
+        del layer, others  # descriptors go with the last reference
+        gc.collect()
         if not inherited and (after := descriptors()) != before:
             journal.note("X", f"descriptors before {before}, and after {after}")
     journal.note("E")
