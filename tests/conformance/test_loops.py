@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import queue
+import random
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import uvloop
 from asgiref.sync import async_to_sync
 
-from tests.support import TIMEOUT, run_alone, soon
+from asgi_shm import _receiver
+from tests.crew import Hand
+from tests.support import NO_TICK, TIMEOUT, run_alone, soon
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -96,6 +100,64 @@ def test_loops_in_threads_share_one_normal_channel(make_layer):
             run_alone(layer.send("work", {"number": -1}))
         taken = [number for worker in workers for number in worker.result(TIMEOUT)]
     assert sorted(taken) == list(range(total - count))
+
+
+@one_loop
+@pytest.mark.parametrize("tick", [NO_TICK, 0.0005], ids=["no tick", "hasty tick"])
+def test_bursts_to_cancelled_receivers_in_several_loops(make_layer, monkeypatch, tick):
+    monkeypatch.setattr(_receiver, "TICK", tick)
+    layer = make_layer(capacity=1000)
+    channels = ["one", "two", run_alone(layer.new_channel())]
+    crew = Crew(layer, channels, 4)
+    rng = random.Random(30)
+    sent = 0
+    try:
+        for _ in range(100):
+            crew.churn(20)
+            expected = set()
+            for _ in range(30):
+                run_alone(layer.send(rng.choice(channels), {"number": sent}))
+                expected.add(sent)
+                sent += 1
+            assert crew.told(30) == expected
+    finally:
+        crew.end()
+    assert crew.taken.empty()
+
+
+class Crew:
+    """Hands in threads, each with a loop of its own."""
+
+    def __init__(self, layer: Any, channels: list[str], size: int) -> None:
+        self.taken: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self.hands = [
+            Hand(layer, channels, self.taken.put, random.Random(seed)) for seed in range(size)
+        ]
+        self.churning: list[Future[None]] = []
+        self.loops = [FACTORIES[index % 2]() for index in range(size)]
+        self.threads = [threading.Thread(target=loop.run_forever) for loop in self.loops]
+        for hand, loop, thread in zip(self.hands, self.loops, self.threads, strict=True):
+            loop.call_soon(hand.begin)
+            thread.start()
+
+    def churn(self, rounds: int) -> None:
+        self.churning = [
+            asyncio.run_coroutine_threadsafe(hand.churn(rounds), loop)
+            for hand, loop in zip(self.hands, self.loops, strict=True)
+        ]
+
+    def told(self, count: int) -> set[int]:
+        """So many numbers that were taken; a message taken twice makes them fewer."""
+        for churning in self.churning:
+            churning.result(TIMEOUT)
+        return {self.taken.get(timeout=TIMEOUT) for _ in range(count)}
+
+    def end(self) -> None:
+        for hand, loop, thread in zip(self.hands, self.loops, self.threads, strict=True):
+            asyncio.run_coroutine_threadsafe(hand.end(), loop).result(TIMEOUT)
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(TIMEOUT)
+            loop.close()
 
 
 @one_loop

@@ -13,6 +13,7 @@ import os
 import select
 import signal
 from collections.abc import Callable, Coroutine
+from multiprocessing import connection
 from typing import TYPE_CHECKING, Any
 
 from asgi_shm import ShmChannelLayer, _receiver
@@ -116,22 +117,30 @@ class Peer:
             os.close(ended)
 
 
-def _serve(
-    connection: Connection, user: int | None, ticks: object, options: dict[str, Any]
-) -> None:
+def hear_from(peers: list[Peer], count: int) -> list[Any]:
+    """So many words, of whichever of the peers."""
+    words: list[Any] = []
+    while len(words) < count:
+        ready = connection.wait([peer._connection for peer in peers], TIMEOUT)
+        assert ready, f"the peers say nothing after {words}"
+        words += [peer.hear() for peer in peers if peer._connection in ready]
+    return words
+
+
+def _serve(ours: Connection, user: int | None, ticks: object, options: dict[str, Any]) -> None:
     if not ticks:
         _receiver.TICK = NO_TICK
     layer = None
-    while (order := connection.recv()) is not None:
+    while (order := ours.recv()) is not None:
         work, arguments = order
         try:
             if layer is None:
                 # Not before an order has imported what another user may not be able to read.
                 become(user)
                 layer = ShmChannelLayer(**options)
-            connection.send(asyncio.run(work(layer, connection.send, *arguments)))
+            ours.send(asyncio.run(work(layer, ours.send, *arguments)))
         except Exception as error:
-            connection.send(error)
+            ours.send(error)
 
 
 def become(user: int | None) -> None:

@@ -6,13 +6,15 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.multiprocess.talker import Talker
 from tests.support import TIMEOUT, run_alone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 # The process dies with its launcher.
 PIDS = ["unshare", "--pid", "--fork", "--kill-child"]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import random
 from typing import Any
 
 import pytest
 
+from tests.crew import Hand
+from tests.multiprocess.peer import hear_from
 from tests.support import run_alone
 
 
@@ -74,6 +77,39 @@ def test_a_killed_reader_loses_at_most_what_it_held(make_peer, make_layer):
     assert len(taken) == len(set(taken))
     assert set(taken) <= set(range(total))
     assert len(taken) >= total - 3
+
+
+async def lend_a_hand(layer: Any, say: Any, channels: list[str], seed: int) -> None:
+    """Wait for the channels, and churn as the messages to a channel of its own ask."""
+    control = await layer.new_channel()
+    hand = Hand(layer, channels, say, random.Random(seed))
+    hand.begin()
+    say(control)
+    while rounds := (await layer.receive(control))["rounds"]:
+        await hand.churn(rounds)
+        say("churned")
+    await hand.end()
+
+
+def test_bursts_to_cancelled_receivers_in_several_processes(make_peer, make_layer):
+    layer = make_layer(capacity=1000)
+    channels = ["one", "two"]
+    peers = [make_peer() for _ in range(4)]
+    for seed, peer in enumerate(peers):
+        peer.begin(lend_a_hand, channels, seed)
+    controls = [peer.hear() for peer in peers]
+    rng = random.Random(40)
+    for burst in range(100):
+        for control in controls:
+            run_alone(layer.send(control, {"rounds": 20}))
+        numbers = range(30 * burst, 30 * burst + 30)
+        for number in numbers:
+            run_alone(layer.send(rng.choice(channels), {"number": number}))
+        words = hear_from(peers, len(peers) + len(numbers))
+        assert sorted(word for word in words if word != "churned") == list(numbers)
+    for control, peer in zip(controls, peers, strict=True):
+        run_alone(layer.send(control, {"rounds": 0}))
+        assert peer.hear() is None
 
 
 @pytest.mark.parametrize("first", [0, 1])
