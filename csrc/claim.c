@@ -417,6 +417,15 @@ leave_slot(ashm *a)
     life_release(a->life);
 }
 
+static void
+close_descriptor(ashm *a)
+{
+    if (a->fd >= 0 && object_is(a->fd, &a->id)) {
+        close(a->fd);
+    }
+    a->fd = -1;
+}
+
 void
 claim_leave(ashm *a)
 {
@@ -425,9 +434,12 @@ claim_leave(ashm *a)
     /* Sequential: see lane_take(). */
     atomic_store_explicit(&a->closing, 1, memory_order_seq_cst);
     pthread_mutex_lock(&own->claiming);
-    if (atomic_load_explicit(&own->attached, memory_order_acquire) != 0 && wait_for_lanes(a)) {
-        leave_slot(a);
-        atomic_store_explicit(&own->attached, 0, memory_order_release);
+    if (wait_for_lanes(a)) {
+        if (atomic_load_explicit(&own->attached, memory_order_acquire) != 0) {
+            leave_slot(a);
+            atomic_store_explicit(&own->attached, 0, memory_order_release);
+        }
+        close_descriptor(a);
     }
     pthread_mutex_unlock(&own->claiming);
 }
@@ -451,9 +463,7 @@ claim_close(ashm *a)
     if (a->base != NULL) {
         munmap(a->base, a->map.size);
     }
-    if (a->fd >= 0 && object_is(a->fd, &a->id)) {
-        close(a->fd);
-    }
+    close_descriptor(a);
     free(a->name);
     free(a);
 }

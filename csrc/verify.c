@@ -627,31 +627,50 @@ check_everything(check *c)
 
 /* The one place that holds more than one mailbox: in the order of their indices. */
 static int
-lock_all(tx *t, uint32_t mailboxes, uint32_t *locked)
+lock_mailboxes(tx *t, uint32_t mailboxes, uint32_t *locked)
 {
     int rc = 0;
 
-    for (*locked = 0; *locked < mailboxes; ++*locked) {
+    for (; *locked < mailboxes && rc == 0; *locked += rc == 0) {
         rc = lock_acquire(&t->party, &handle_mailbox(t->party.a, *locked)->lock, LOCK_MAILBOX);
-        if (rc != 0) {
-            return rc;
-        }
-    }
-    if (!tx_memory(t)) {
-        rc = t->fault;
-        t->fault = 0;
     }
     return rc;
+}
+
+/* All mailboxes, and memory. Whoever claims a new slot meanwhile may hold a message already;
+ * once memory is locked, one that comes can hold none. */
+static int
+lock_all(tx *t, uint32_t *locked)
+{
+    uint32_t slots;
+    int rc;
+
+    for (;;) {
+        slots = handle_slots_high(t->party.a);
+        if ((rc = lock_mailboxes(t, COMMONS + slots, locked)) != 0) {
+            return rc;
+        }
+        if (!tx_memory(t)) {
+            rc = t->fault;
+            t->fault = 0;
+            return rc;
+        }
+        if (handle_slots_high(t->party.a) == slots) {
+            return 0;
+        }
+        tx_rollback(t); /* lets the memory lock go, which ranks below the mailboxes */
+    }
 }
 
 int
 verify(tx *t, char *report, size_t size)
 {
-    check c = {.t = t, .report = report, .size = size, .slots = handle_slots_high(t->party.a)};
-    uint32_t locked;
-    int rc = lock_all(t, COMMONS + c.slots, &locked);
+    check c = {.t = t, .report = report, .size = size};
+    uint32_t locked = 0;
+    int rc = lock_all(t, &locked);
 
     if (rc == 0) {
+        c.slots = locked - COMMONS;
         rc = check_everything(&c);
     }
     free(c.units[MESSAGES]);
