@@ -140,36 +140,67 @@ segment_make(segment *s)
     }
 }
 
+/* Files of the segment whose names go on like this, semaphores too. One of them. */
+static int
+count_files(const segment *s, const char *suffix, char found[300])
+{
+    DIR *directory = opendir("/dev/shm");
+    const struct dirent *entry;
+    int n = 0;
+
+    EXPECT(directory != NULL);
+    while ((entry = readdir(directory)) != NULL) {
+        const char *begin = strstr(entry->d_name, s->name + 1);
+        const char *rest = begin != NULL ? begin + strlen(s->name + 1) : NULL;
+
+        if (rest != NULL && (*rest == '\0' || *rest == ':') &&
+            strncmp(rest, suffix, strlen(suffix)) == 0) {
+            snprintf(found, 300, "%s", entry->d_name);
+            n++;
+        }
+    }
+    closedir(directory);
+    return n;
+}
+
 void
 segment_remove(const segment *s)
 {
     char name[300];
-    DIR *directory;
-    const struct dirent *entry;
 
     shm_unlink(s->name);
     for (int i = 0; i < ASHM_SEMAPHORES; i++) {
         snprintf(name, sizeof name, "%s:%d", s->name, i);
         sem_unlink(name);
     }
-    EXPECT((directory = opendir("/dev/shm")) != NULL);
-    while ((entry = readdir(directory)) != NULL) {
-        const char *found = strstr(entry->d_name, s->name + 1);
-        size_t length = strlen(s->name + 1);
-
-        if (found != NULL && (found[length] == '\0' || found[length] == ':')) {
-            test_failed(__FILE__, __LINE__, "left behind: /dev/shm/%s", entry->d_name);
-        }
+    if (count_files(s, "", name) != 0) {
+        test_failed(__FILE__, __LINE__, "left behind: /dev/shm/%s", name);
     }
-    closedir(directory);
+}
+
+int
+segment_bells(const segment *s)
+{
+    char name[300];
+
+    return count_files(s, ":bell.", name);
+}
+
+ashm *
+segment_open_for_child(const segment *s)
+{
+    ashm *a;
+
+    OK(ashm_open(&s->options, &a));
+    ashm_set_clock(a, s->clock);
+    return a;
 }
 
 ashm *
 segment_open(const segment *s)
 {
-    ashm *a;
+    ashm *a = segment_open_for_child(s);
 
-    OK(ashm_open(&s->options, &a));
     OK(ashm_attach(a));
     return a;
 }
@@ -203,6 +234,7 @@ ashm *
 fixture_begin(segment *s)
 {
     segment_make(s);
+    s->clock = 1000 * SECOND;
     return segment_open(s);
 }
 

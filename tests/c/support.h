@@ -66,10 +66,12 @@ enum { MIB = 1 << 20 };
 
 #define SECOND NS_PER_SECOND
 
-/* What a test opens; change it before the first open for other sizes. */
+/* What a test opens; change it before the first open for other sizes. With a clock, handles
+ * are opened on one that stands there: then nobody looks after the segment by the way. */
 typedef struct segment {
     char name[64];
     ashm_options options;
+    uint64_t clock;
 } segment;
 
 /* The IPC objects of a fresh name, with 1 MiB for messages and 1 MiB for tables. The
@@ -79,6 +81,9 @@ void segment_make(segment *s);
 /* Another handle on it, as a process of its own would have; attached. */
 ashm *segment_open(const segment *s);
 
+/* The same, for a child: not attached. */
+ashm *segment_open_for_child(const segment *s);
+
 /* A handle that uses the mapping of another: ThreadSanitizer knows memory by its address,
  * so it sees what threads do to each other only if they share a mapping. */
 ashm *segment_open_sharing(const segment *s, const ashm *other);
@@ -87,8 +92,11 @@ void segment_close_sharing(ashm *a);
 /* Remove the IPC objects, and say if a process has left something else behind. */
 void segment_remove(const segment *s);
 
-/* The usual: a segment and one attached handle on it, made and removed by these two. The
- * end verifies the segment. */
+/* How many doorbells its processes have in the file system. */
+int segment_bells(const segment *s);
+
+/* The usual: a segment with a clock and one attached handle on it, made and removed by these
+ * two. The end verifies the segment. */
 ashm *fixture_begin(segment *s);
 void fixture_end(segment *s, ashm *a);
 

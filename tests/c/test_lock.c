@@ -242,7 +242,7 @@ test_a_stopped_owner_is_waited_for_and_named(void)
     segment_make(&s);
     s.options.lock_wait_ns = 20 * NS_PER_MS;
     a = segment_open(&s);
-    OK(ashm_open(&s.options, &b));
+    b = segment_open_for_child(&s);
     child = child_start(hold_mailbox, b);
     EXPECT_EQ(kill(child, SIGSTOP), 0);
     lane_open(a, &t);
@@ -267,7 +267,7 @@ test_a_waiter_undoes_a_dead_owner_and_goes_on(void)
     ashm *a = fixture_begin(&s), *b;
     tx t;
 
-    OK(ashm_open(&s.options, &b));
+    b = segment_open_for_child(&s);
     counter(a)[0] = 7;
     child_kill(child_start(hold_both, b));
     EXPECT_EQ(counter(a)[0], 222);
@@ -292,7 +292,7 @@ test_many_waiters_for_one_dead_owner(void)
     pthread_t threads[THREADS];
     worker workers[THREADS];
 
-    OK(ashm_open(&s.options, &b));
+    b = segment_open_for_child(&s);
     for (int i = 0; i < THREADS; i++) {
         others[i] = segment_open_sharing(&s, a);
         workers[i] = (worker){others[i], 10};
@@ -337,7 +337,7 @@ test_posts_for_others_do_not_keep_a_waiter_from_a_dead_owner(void)
     poster p = {.a = a};
     pthread_t thread;
 
-    OK(ashm_open(&s.options, &b));
+    b = segment_open_for_child(&s);
     child_kill(child_start(hold_mailbox, b));
     EXPECT_EQ(pthread_create(&thread, NULL, post_and_post, &p), 0);
     take_once(a);
@@ -379,7 +379,7 @@ test_a_reaper_helps_whom_it_waits_for(void)
     pid_t child;
     int guard;
 
-    OK(ashm_open(&s.options, &b));
+    b = segment_open_for_child(&s);
     living = (between){b, gate_make(), gate_make()};
     child_kill(child_start(attach_only, b));     /* slot 1, to be reaped */
     child = child_spawn(wait_for_memory, &living); /* slot 2, or 1 again */
@@ -421,7 +421,7 @@ test_the_next_holder_does_not_wait_while_it_seems_to_be_the_dead(void)
     ashm *a = fixture_begin(&s), *b;
     pid_t reaper;
 
-    OK(ashm_open(&s.options, &b));
+    b = segment_open_for_child(&s);
     child_kill(child_start(attach_only, b)); /* slot 1 */
     reaper = child_start(hold_recovery, a);
     EXPECT_EQ(try_slot(b, 1), ASHM_BUSY);
@@ -458,7 +458,7 @@ test_a_thread_that_finds_its_process_at_recovery_does_not_wait(void)
     asker k = {.a = a};
     int guard;
 
-    OK(ashm_open(&s.options, &b));
+    b = segment_open_for_child(&s);
     child_kill(child_start(hold_mailbox, b));
     k.word = commons_lock(a, 0)->word;
     OK(kernel_lock(a->name, &a->id, BYTE_RECOVERY, SECOND, &guard));

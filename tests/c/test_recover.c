@@ -46,7 +46,7 @@ die_in(const segment *s, void (*body)(void *))
 {
     ashm *b;
 
-    OK(ashm_open(&s->options, &b));
+    b = segment_open_for_child(s);
     child_kill(child_start(body, b));
     return b;
 }
@@ -88,7 +88,7 @@ test_the_living_are_left_alone(void)
     ashm *a = fixture_begin(&s), *b;
     pid_t child;
 
-    OK(ashm_open(&s.options, &b));
+    b = segment_open_for_child(&s);
     child = child_start(two_under_way, b);
     EXPECT_EQ(kill(child, SIGSTOP), 0);
     OK(recover_owner(a, handle_mailbox(a, 0)->lock.word));
