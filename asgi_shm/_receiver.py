@@ -113,32 +113,35 @@ class Receiver:
         body = None
         try:
             while True:
+                self._check_open()
                 missed = entry.missed
                 others = len(entry.inside) > 1
                 body, rung = self._attachment.take_or_await(
                     entry.name, entry.cookie, others=others
                 )
                 if body is not None:
-                    if not others and len(entry.inside) > 1:
-                        self._nudge(entry, loop)
+                    if others != (len(entry.inside) > 1):
+                        self._correct(entry, loop)
                     return body
                 if future.done():
                     future = self._renew(entry, future)
                 entry.futures.append(future)
-                if missed == entry.missed:
+                if missed == entry.missed and not self._closed:
                     if watch.tick is None:
                         self._watch(watch)
                     if rung:
                         self._dispatch(loop)
                     # Cancelled here, before or after it was woken: _leave() passes the turn on.
                     await future
-                    if self._closed:
-                        raise LayerClosed("this layer was closed while a receive was waiting")
                 else:
                     self._withdraw(entry, future)
         finally:
             watch.inside -= 1
             self._leave(entry, future, served=body is not None)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise LayerClosed("this layer was closed while a receive was waiting")
 
     # -- who waits ----------------------------------------------------------------------
 
@@ -188,7 +191,14 @@ class Receiver:
             self._unwait(entry)
             self._nudge(entry, None)
         elif future in entry.handed_over or (future.done() and not future.cancelled()):
+            entry.handed_over.discard(future)
             self._wake(entry, None)
+
+    def _correct(self, entry: _Entry, running: asyncio.AbstractEventLoop) -> None:
+        """While a message was taken others came, or the last of them went."""
+        if len(entry.inside) == 1:
+            self._unwait(entry)
+        self._nudge(entry, running)
 
     def _nudge(self, entry: _Entry, running: asyncio.AbstractEventLoop | None) -> None:
         """What this process said natively of the entry may be undone: have it said again."""
@@ -239,7 +249,14 @@ class Receiver:
             running.call_soon(self._arm, running)
 
     def _arm(self, running: asyncio.AbstractEventLoop) -> None:
-        if not self._closed and self._attachment.arm():
+        if self._closed:
+            return
+        try:
+            rung = self._attachment.arm()
+        except AsgiShmError as error:
+            self._fail(error)
+            return
+        if rung:
             self._dispatch(running)
 
     def _wake(self, entry: _Entry, running: asyncio.AbstractEventLoop | None) -> bool:
@@ -279,6 +296,10 @@ class Receiver:
         If it is taken up after all, somebody has looked in vain, and awaits again.
         """
         for entry in list(self._entries.values()):
+            for future in tuple(entry.handed_over):
+                if future.get_loop().is_closed():
+                    entry.handed_over.discard(future)
+                    self._wake(entry, running)
             if entry.handed_over and entry.futures:
                 self._wake(entry, running)
 

@@ -328,6 +328,11 @@ ashm_get_info(ashm *a, ashm_info *info)
 void
 ashm_blame(ashm *a, int *pid, const char **lock)
 {
+    if (a == NULL) {
+        *pid = 0;
+        *lock = NULL;
+        return;
+    }
     *pid = (int)atomic_load_explicit(&a->blame_pid, memory_order_relaxed);
     *lock = atomic_load_explicit(&a->blame_lock, memory_order_relaxed);
 }

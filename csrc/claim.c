@@ -413,7 +413,8 @@ leave_slot(ashm *a)
         (void)reap_slot(a, a->own->slot);
         kernel_unlock(guard, BYTE_RECOVERY);
     }
-    doorbell_close(a);
+    /* The bell has no name any more. Its descriptor stays until the handle is closed: another
+     * thread's event loop may not have been told yet that it is not to watch it. */
     life_release(a->life);
 }
 
@@ -449,7 +450,7 @@ claim_close(ashm *a)
 {
     if (a->own != NULL) {
         claim_leave(a);
-        doorbell_close(a); /* the descriptors of peers, in the child of a fork */
+        doorbell_close(a);
         munmap(a->own, PAGE_SIZE_SHM);
     }
     if (a->scratch != NULL) {
