@@ -23,6 +23,7 @@ SERVERS = {
     "hypercorn": ["hypercorn --workers 2 --bind 127.0.0.1:{port}"],
     "hypercorn-uvloop": ["hypercorn --workers 2 --worker-class uvloop --bind 127.0.0.1:{port}"],
     "gunicorn": ["gunicorn -w 2 -k uvicorn_worker.UvicornWorker -b 127.0.0.1:{port}"],
+    "gunicorn-asgi": ["gunicorn -w 2 -k asgi -b 127.0.0.1:{port}"],
     "gunicorn-preload": [
         "gunicorn -w 2 --preload -k uvicorn_worker.UvicornWorker -b 127.0.0.1:{port}"
     ],
