@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "hash.h"
 #include "messages.h"
 #include "slots.h"
 
@@ -231,6 +232,21 @@ check_told(check *c, uint32_t reference, channel_shm *channel)
            "channel: it has messages, and nobody who waits was told");
 }
 
+/* A name that was changed where it lies would never be found again. */
+static void
+check_name(check *c, uint32_t reference, const char *what)
+{
+    const node_shm *node = node_at(c->t, reference);
+    const char *name = node_name(c->t, reference);
+
+    EXPECT(c,
+           node->hash == (uint32_t)hash_name(c->t->party.a->hash_key, name, node->name_length),
+           "%s: its name has another hash", what);
+    EXPECT(c,
+           table_find_name(c->t, node->kind, node->hash, name, node->name_length) == reference,
+           "%s: its name finds another record", what);
+}
+
 static void
 check_channel(check *c, uint32_t reference)
 {
@@ -240,10 +256,7 @@ check_channel(check *c, uint32_t reference)
 
     claim_block(c, TABLES, reference,
                 (uint32_t)offsetof(channel_shm, name) + channel->node.name_length, "channel");
-    EXPECT(c,
-           channel_find(c->t, channel->node.hash, node_name(c->t, reference),
-                        channel->node.name_length) == reference,
-           "channel: its name finds another record");
+    check_name(c, reference, "channel");
     check_ring(c, channel);
     check_entries(c, channel);
     check_waiting(c, reference, channel);
@@ -269,10 +282,7 @@ check_group(check *c, uint32_t reference)
 
     claim_block(c, TABLES, reference,
                 (uint32_t)offsetof(group_shm, name) + group->node.name_length, "group");
-    EXPECT(c,
-           group_find(c->t, group->node.hash, node_name(c->t, reference),
-                      group->node.name_length) == reference,
-           "group: its name finds another record");
+    check_name(c, reference, "group");
     c->filter[group->node.hash % FILTER_BUCKETS]++;
     for (uint32_t m = group->head; m != 0 && goes_on(c, &left, "group's memberships");
          m = member_at(c->t, m)->group_next) {
