@@ -444,8 +444,8 @@ main(int argc, char **argv)
     EXPECT(result != MAP_FAILED);
     all = argc > 1 && strcmp(argv[1], "--all") == 0;
     if (all) {
-        visits_tried.always = 300;
-        visits_tried.sometimes = 10;
+        visits_tried.always = 100;
+        visits_tried.sometimes = 20;
         visits_tried.seldom = 1000;
     }
     alarm(0); /* the runner's time limit stands */
