@@ -191,6 +191,7 @@ typedef struct lock_shm {
 
 /* A message on its way to the members of a group in this mailbox. */
 typedef struct broadcast_shm {
+    uint64_t sent; /* when: members and their room are those of that time */
     uint64_t deadline;
     uint32_t message;
     uint32_t group;

@@ -123,7 +123,7 @@ deliver(tx *t, fanout *f, uint32_t member)
 }
 
 static int
-settle_first(tx *t)
+deliver_to_members(tx *t)
 {
     fanout f = {.broadcast = first_broadcast(t)};
     group_shm *g = group_at(t, f.broadcast->group);
@@ -131,9 +131,6 @@ settle_first(tx *t)
     uint32_t left = table_records(t) + 1;
     int rc;
 
-    if (f.broadcast->deadline <= t->now) {
-        member = 0;
-    }
     for (; member != 0 && t->fault == 0; member = member_at(t, member)->group_next) {
         if (left-- == 0) {
             tx_fault(t, ASHM_CORRUPT);
@@ -142,6 +139,20 @@ settle_first(tx *t)
         }
     }
     return finish(t, &f);
+}
+
+/* As if it were done when the message was sent. The clock is put back for it: who was a member
+ * then gets the message, and what had not expired then takes its room. */
+static int
+settle_first(tx *t)
+{
+    uint64_t now = t->now;
+    int rc;
+
+    t->now = first_broadcast(t)->sent;
+    rc = deliver_to_members(t);
+    t->now = now;
+    return rc;
 }
 
 int
@@ -205,8 +216,8 @@ append(tx *t, uint32_t group, uint64_t deadline)
         return tx_commit(t);
     }
     /* Behind the tail, so no log. */
-    mailbox->ring[tail % BROADCASTS] =
-        (broadcast_shm){.deadline = deadline, .message = t->lane->held, .group = group};
+    mailbox->ring[tail % BROADCASTS] = (broadcast_shm){
+        .sent = t->now, .deadline = deadline, .message = t->lane->held, .group = group};
     tx_set_atomic32(t, &mailbox->broadcast_tail, tail + 1);
     message_unhold(t, 1);
     if (t->mailbox_index >= COMMONS) {
