@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-ROUNDS = int(os.environ.get("ASHM_CORRUPT_ROUNDS", "120"))
+BATCH = 120
+BATCHES = range(1 + int(os.environ.get("ASHM_CORRUPT_ROUNDS", "0")) // BATCH)
 
 
 class Lab:
@@ -84,11 +85,12 @@ def test_each_word_of_the_header(lab: Lab) -> None:
             lab.check(with_word(lab.image.data, at, value))
 
 
+@pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize("attached", [False, True])
-def test_random_words_of_pages_in_use(lab: Lab, *, attached: bool) -> None:
-    rng = random.Random(2 + attached)
+def test_random_words_of_pages_in_use(lab: Lab, *, attached: bool, batch: int) -> None:
+    rng = random.Random(2 * batch + attached)
     pages = lab.image.used_pages()
-    for _ in range(ROUNDS):
+    for _ in range(BATCH):
         damaged = scribble(lab.image, pages, rng)
         if attached:
             lab.check(lab.image.data, lambda data=damaged: lab.write(data))
