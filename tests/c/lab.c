@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "doorbell.h"
 #include "maintain.h"
 #include "messages.h"
 
@@ -99,6 +100,9 @@ lab_clear_stage(lab *l)
     header_shm *old = (header_shm *)l->begin;
     part parts[PARTS];
 
+    for (uint32_t slot = 1; slot < LAB_SLOTS; slot++) {
+        doorbell_unlink(a, slot, handle_slot(a, slot)->generation);
+    }
     find_parts(a, parts);
     for (int i = 0; i < PARTS; i++) {
         memcpy(a->base + parts[i].at, l->begin + parts[i].at, parts[i].size);

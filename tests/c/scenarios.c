@@ -185,6 +185,18 @@ memory_is_full_of_expired(lab *l)
     lab_settle_down(l->stage);
 }
 
+/* A thread of the child's is in another mailbox, in the middle of a transaction. */
+static void
+another_thread_is_inside(ashm *a)
+{
+    static tx t;
+    mailbox_shm *mailbox = handle_mailbox(a, COMMONS + a->own->slot);
+
+    mailbox_hold(a, &t, COMMONS + a->own->slot);
+    tx_set64(&t, &mailbox->sent, 12345);
+    tx_set32(&t, &mailbox->table.count, 77);
+}
+
 /* ---- receiving ---- */
 
 static void
@@ -288,6 +300,49 @@ we_wait_behind_the_child(lab *l)
 {
     we_wait_for_work(l);
     fill_channel(l->stage, "work", 1, 1);
+}
+
+/* As who waited does. */
+static int
+receive_my_turn(ashm *a, const char *channel, unsigned flags)
+{
+    char text[200];
+    ashm_received out;
+
+    return ashm_receive(a, channel, strlen(channel), ASHM_WAIT | flags, 1, text, sizeof text,
+                        &out);
+}
+
+static int
+receive_turn(ashm *a)
+{
+    return receive_my_turn(a, "work", 0);
+}
+
+static int
+receive_turn_for_others(ashm *a)
+{
+    return receive_my_turn(a, "work", ASHM_OTHERS);
+}
+
+static void
+child_awaits_family(ashm *a)
+{
+    EXPECT_EQ(wait_for(a, "family!", 1), ASHM_EMPTY);
+}
+
+static void
+we_wait_for_the_name(lab *l)
+{
+    EXPECT_EQ(wait_for(l->stage, "family!a", SCENARIO_COOKIE), ASHM_EMPTY);
+    fill_channel(l->stage, "family!b", 1, 1);
+    fill_channel(l->stage, "family!a", 2, 1);
+}
+
+static int
+receive_family_turn(ashm *a)
+{
+    return receive_my_turn(a, "family!", 0);
 }
 
 static int
@@ -609,6 +664,10 @@ const scenario SCENARIOS[] = {
      .operation = send_large,
      .stage = memory_is_full_of_expired,
      .child = prepare_large},
+    {.name = "send: while another thread is inside",
+     .operation = send_work,
+     .stage = block_ring_is_full,
+     .child = another_thread_is_inside},
     {.name = "send: to who waits",
      .operation = send_work,
      .stage = we_wait_for_work,
@@ -639,6 +698,21 @@ const scenario SCENARIOS[] = {
      .child = child_awaits_work,
      .then = we_wait_behind_the_child,
      .awaited = "work"},
+    {.name = "receive: its turn, and waits no more",
+     .operation = receive_turn,
+     .child = child_awaits_work,
+     .then = we_wait_behind_the_child,
+     .awaited = "work"},
+    {.name = "receive: its turn, and others wait",
+     .operation = receive_turn_for_others,
+     .child = child_awaits_work,
+     .then = we_wait_behind_the_child,
+     .awaited = "work"},
+    {.name = "receive: its turn in a family",
+     .operation = receive_family_turn,
+     .child = child_awaits_family,
+     .then = we_wait_for_the_name,
+     .awaited = "family!a"},
     {.name = "wait: nothing there", .operation = await_work, .result = ASHM_EMPTY},
     {.name = "wait: again",
      .operation = await_work,

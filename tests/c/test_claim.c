@@ -412,6 +412,25 @@ test_when_all_are_taken_a_dead_process_makes_room(void)
     fixture_end(&s, all[0]);
 }
 
+static void
+test_who_has_left_does_nothing_more(void)
+{
+    segment s;
+    ashm *a = fixture_begin(&s), *b = segment_open(&s);
+    char name[ASHM_NAME_MAX + 1];
+
+    OK(put(a, own_channel(b, "x", name), "dropped"));
+    ashm_leave(b);
+    EXPECT_EQ(info_of(a).attached, 1);
+    EXPECT_EQ(info_of(a).messages, 0);
+    EXPECT_EQ(put(b, "work", "x"), ASHM_CLOSED);
+    EXPECT_EQ(ashm_attach(b), ASHM_CLOSED);
+    EXPECT_EQ(wait_for(b, "work", 1), ASHM_CLOSED);
+    ashm_leave(b); /* twice is once */
+    ashm_close(b);
+    fixture_end(&s, a);
+}
+
 /* ---- fork ---- */
 
 typedef struct {
@@ -490,6 +509,7 @@ main(void)
     RUN(test_a_generation_is_never_0);
     RUN(test_all_slots_can_be_taken_and_then_it_is_said);
     RUN(test_when_all_are_taken_a_dead_process_makes_room);
+    RUN(test_who_has_left_does_nothing_more);
     RUN(test_a_child_is_a_process_of_its_own);
     RUN(test_a_segment_that_lost_its_name_is_noticed);
     return tests_end();

@@ -270,6 +270,59 @@ test_processes_come_and_go(void)
     fixture_end(&s, a);
 }
 
+/* A message of theirs: so they are at it. */
+static const char *
+wait_and_take(ashm *a)
+{
+    const char *text;
+
+    while ((text = take(a, "work")) == NULL) {
+        sched_yield();
+    }
+    return text;
+}
+
+/* ---- leaving while others are inside ---- */
+
+static void *
+send_until_closed(void *argument)
+{
+    ashm *a = argument;
+    int rc;
+
+    do {
+        rc = put(a, "work", "x");
+    } while (rc == 0 || rc == ASHM_FULL);
+    EXPECT_EQ(rc, ASHM_CLOSED);
+    return NULL;
+}
+
+static void
+test_a_process_leaves_while_its_threads_are_inside(void)
+{
+    segment s;
+    ashm *a = fixture_begin(&s);
+    pthread_t threads[CROWD];
+
+    for (int round = 0; round < 5; round++) {
+        ashm *b = segment_open(&s);
+
+        for (int i = 0; i < CROWD; i++) {
+            run(&threads[i], send_until_closed, b);
+        }
+        EXPECT_TEXT(wait_and_take(a), "x");
+        ashm_leave(b);
+        for (int i = 0; i < CROWD; i++) {
+            pthread_join(threads[i], NULL);
+        }
+        ashm_close(b);
+        EXPECT_EQ(info_of(a).attached, 1);
+        OK(ashm_flush(a));
+        verified(a);
+    }
+    fixture_end(&s, a);
+}
+
 int
 main(void)
 {
@@ -277,5 +330,6 @@ main(void)
     RUN(test_everything_at_once);
     RUN(test_everything_at_once_by_threads_of_one_process);
     RUN(test_processes_come_and_go);
+    RUN(test_a_process_leaves_while_its_threads_are_inside);
     return tests_end();
 }
