@@ -19,7 +19,8 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, TypeAlias
 
-from .errors import AsgiShmError, LayerClosed
+from ._log import SeldomLogger
+from .errors import AsgiShmError, LayerClosed, LockTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,6 +89,7 @@ class Receiver:
         self._attachment = attachment
         self._closed = False
         self._cookies = itertools.count(1)
+        self._stuck = SeldomLogger()
         self._reset()
         attachment.on_fork = self._reset
         attachment.on_replaced = self._begin_anew
@@ -326,8 +328,14 @@ class Receiver:
                     future.get_loop().call_soon_threadsafe(_settle, future, error)
 
     def _fail(self, error: Exception) -> None:
-        """The segment cannot be used: whoever waits for it is told."""
-        self._wake_all(error)
+        """The segment cannot be used: whoever waits for it is told.
+
+        But not where a stopped process holds a lock: that passes, and the tick comes again.
+        """
+        if isinstance(error, LockTimeout):
+            self._stuck.warning("%s", error)
+        else:
+            self._wake_all(error)
 
     # -- watching the bell --------------------------------------------------------------
 

@@ -221,6 +221,10 @@ give_split_page(tx *t, enum section section, heap_shm *heap, uint32_t page)
 {
     page_shm *record = page_record(t, section, page);
 
+    if (record->class - 1 >= BLOCK_CLASSES) {
+        tx_fault(t, ASHM_CORRUPT);
+        return;
+    }
     list_remove(t, section, &heap->partial[record->class - 1], page);
     tx_set32(t, &record->class, 0);
     tx_set64(t, &record->free, 1);
