@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from itertools import chain
 from pathlib import Path
 
@@ -44,12 +45,11 @@ def test_files_that_a_document_names_exist(document):
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_make_targets_exist(document):
-    makefile = (ROOT / "Makefile").read_text()
-    targets = set(TARGET.findall(document.read_text())) - {"help"}
-
-    assert [
-        name for name in targets if not re.search(rf"^{name}:", makefile, re.MULTILINE)
-    ] == []
+    for target in set(TARGET.findall(document.read_text())):
+        done = subprocess.run(
+            ["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.name)
