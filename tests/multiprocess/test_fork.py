@@ -9,6 +9,7 @@ import select
 import signal
 import threading
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +18,7 @@ from asgi_shm import ShmChannelLayer, errors, unlink
 from tests.support import TIMEOUT, receive_nowait, run_alone, soon
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
 
 class Fork:
@@ -140,15 +141,42 @@ def test_the_child_goes_on_after_the_parent(layer, make_peer):
     assert asyncio.run(answer()) == {"number": 1}
 
 
+@pytest.mark.parametrize("used", [True, False], ids=["child uses it", "child does not"])
+def test_a_dead_parent_is_dead_though_its_child_lives(layer, make_peer, until, used):
+    run_alone(layer.new_channel())
+    parent = make_peer()
+    child = parent.run(join_and_fork, used)
+    assert layer._attachment.info().memberships == 1
+    parent.kill()
+    try:
+        until(lambda: layer._attachment.tick() or layer._attachment.info().memberships == 0)
+        assert layer._attachment.info().attached == (2 if used else 1)
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+async def join_and_fork(layer: Any, say: Any, used: bool) -> int:  # noqa: FBT001
+    """Be in a group, and have a child that lives until it is killed; its PID."""
+    await layer.group_add("group", await layer.new_channel())
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        if used:
+            await layer.send("channel", {"type": "test"})
+        os.write(writing, b".")
+        while True:
+            signal.pause()
+    os.read(reading, 1)
+    return child
+
+
 async def fork_and_go(layer: Any, say: Any) -> str:
     """Leave a child behind that answers one message; the name of its channel."""
     await layer.new_channel()
     reading, writing = os.pipe()
     if os.fork() == 0:
         try:
-            thread = threading.Thread(target=asyncio.run, args=(orphan(layer, writing),))
-            thread.start()
-            thread.join()
+            in_a_thread(orphan(layer, writing))
         finally:
             os._exit(0)
     os.close(writing)
@@ -207,17 +235,72 @@ async def test_a_fork_under_receivers_that_wait(layer):
         await layer.send(own, {"to": "child"})
         assert await soon(waiting) == {"to": "child"}
 
-    def in_a_thread_of_the_child() -> None:
-        # The loop of the parent counts as running in the thread that forked.
-        thread = threading.Thread(target=asyncio.run, args=(child(),))
-        thread.start()
-        thread.join()
-
-    forked = Fork(in_a_thread_of_the_child)
+    forked = Fork(lambda: in_a_thread(child()))
     messages = await soon(asyncio.gather(*receivers))
     assert [message["number"] for message in messages] == list(range(10))
     assert await soon(shared) == {"to": "parent"}
     forked.join()
+
+
+async def test_the_child_waits_where_its_parent_waited(layer):
+    receivers = [asyncio.create_task(layer.receive("channel")) for _ in range(3)]
+    await asyncio.sleep(0)
+    reading, writing = os.pipe()
+
+    async def wait() -> None:
+        receiver = asyncio.create_task(layer.receive("channel"))
+        await asyncio.sleep(0)
+        os.write(writing, b".")
+        await layer.send("answer", await soon(receiver))
+
+    forked = Fork(lambda: in_a_thread(wait()))
+    os.read(reading, 1)
+    for receiver in receivers:
+        receiver.cancel()
+    await asyncio.wait(receivers)
+    await layer.send("channel", {"type": "test"})
+
+    assert await soon(layer.receive("answer")) == {"type": "test"}
+    forked.join()
+
+
+def in_a_thread(main: Coroutine[Any, Any, None]) -> None:
+    """Run in a new event loop; the parent's counts as running in the thread that forked."""
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(asyncio.run, main).result()
+
+
+def test_forks_while_other_threads_wait(make_layer):
+    layer = make_layer(capacity=100_000)
+    over = threading.Event()
+
+    async def churn() -> None:
+        while not over.is_set():
+            receivers = [asyncio.ensure_future(layer.receive("channel")) for _ in range(3)]
+            await asyncio.sleep(0)
+            for receiver in receivers:
+                receiver.cancel()
+            await asyncio.wait(receivers)
+
+    async def ping(number: int) -> None:
+        own = await layer.new_channel()
+        receiver = asyncio.ensure_future(layer.receive(own))
+        await asyncio.sleep(0)
+        await layer.send(own, {"number": number})
+        await layer.send("forked", await soon(receiver))
+
+    threads = [threading.Thread(target=asyncio.run, args=(churn(),)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for number in range(40):
+            in_child(lambda number=number: asyncio.run(ping(number)))
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join(TIMEOUT)
+
+    assert [run_alone(layer.receive("forked"))["number"] for _ in range(40)] == list(range(40))
 
 
 def test_forks_while_other_threads_use_the_layer(make_layer):
