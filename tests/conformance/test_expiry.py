@@ -8,6 +8,8 @@ import pytest
 
 from tests.support import drain, fill, receive_nowait, soon
 
+layers_apart = pytest.mark.in_memory_differs("each of its layers is alone")
+
 
 async def test_a_message_is_delivered_up_to_its_time(make_layer, clock):
     layer = make_layer(expiry=10)
@@ -62,9 +64,7 @@ async def test_expiry_may_be_a_fraction_of_a_second(make_layer, clock):
     assert await receive_nowait(layer, "late") is None
 
 
-@pytest.mark.in_memory_differs(
-    "a message has the time of the layer that sent it, and layers are apart"
-)
+@layers_apart
 async def test_the_expiry_is_that_of_the_sender(make_layer, clock):
     brief, patient = make_layer(expiry=1), make_layer(expiry=100)
     await patient.send("channel", {"type": "patient"})
@@ -145,6 +145,38 @@ async def test_a_membership_counts_from_the_last_group_add(make_layer, clock):
     await layer.group_send("group", {"type": "renewed"})
 
     assert await drain(layer, "member") == [{"type": "renewed"}]
+
+
+# What is due to be looked after is, by the first operation after a while. Here that is not
+# to be the group send, so that its message is delivered as late as can be.
+
+
+@layers_apart
+async def test_a_membership_that_ends_after_the_send_counts(make_layer, clock):
+    sender, owner = make_layer(group_expiry=10), make_layer(group_expiry=10)
+    channel = await owner.new_channel()
+    await owner.group_add("group", channel)
+    clock.advance(9)
+    assert await receive_nowait(sender, "elsewhere") is None
+    await sender.group_send("group", {"type": "in time"})
+    clock.advance(5)
+
+    assert await drain(owner, channel) == [{"type": "in time"}]
+
+
+@layers_apart
+async def test_room_that_comes_after_the_send_does_not_count(make_layer, clock):
+    sender = make_layer(expiry=10, capacity=1)
+    owner = make_layer(expiry=10, capacity=1)
+    channel = await owner.new_channel()
+    await owner.group_add("group", channel)
+    await sender.send(channel, {"type": "expires"})
+    clock.advance(5)
+    assert await receive_nowait(sender, "elsewhere") is None
+    await sender.group_send("group", {"type": "has no room"})
+    clock.advance(6)
+
+    assert await drain(owner, channel) == []
 
 
 @pytest.mark.in_memory_differs("it has no endless membership")
