@@ -65,7 +65,7 @@ scenario_claim(ashm *a, uint32_t slot)
     return rc;
 }
 
-enum { PREDECESSOR_DEATHS = 5 };
+enum { PREDECESSOR_DEATHS = 5, PATIENCE = 60 /* seconds for one recovery: it hangs */ };
 
 static bool all;
 static struct {
@@ -188,6 +188,7 @@ expect_told(lab *l, const char *awaited)
 static void
 kill_and_tell(lab *l, const scenario *sc, way how, uint32_t victim, facts *f)
 {
+    alarm(PATIENCE);
     lab_copy_stage(l);
     recover(l, how, victim);
     verified(l->copy);
@@ -448,7 +449,6 @@ main(int argc, char **argv)
         visits_tried.sometimes = 20;
         visits_tried.seldom = 1000;
     }
-    alarm(0); /* the runner's time limit stands */
     lab_make(&l);
     for (size_t i = 0; i < SCENARIOS_COUNT; i++) {
         if (is_wanted(SCENARIOS[i].name, argc - 1 - all, argv + 1 + all)) {

@@ -16,7 +16,7 @@
 
 #include "hash.h"
 
-enum { PATIENCE = 100 }; /* seconds; whatever takes longer hangs */
+enum { PATIENCE = 60 }; /* seconds; whatever takes longer hangs */
 
 char test_context[400];
 
@@ -54,7 +54,8 @@ on_signal(int number)
     static const char late[] = "timed out in ";
 
     if (number == SIGALRM && write(2, late, sizeof late - 1) > 0 &&
-        write(2, running, strlen(running)) > 0 && write(2, "\n", 1) > 0) {
+        write(2, running, strlen(running)) > 0 && write(2, "\n    ", 5) > 0 &&
+        write(2, test_context, strlen(test_context)) >= 0 && write(2, "\n", 1) > 0) {
         number = SIGKILL;
     }
     remove_objects();
