@@ -12,7 +12,7 @@ import pytest
 import asgi_shm
 from asgi_shm import ShmChannelLayer
 from asgi_shm._ashm import lib
-from tests.support import run_alone
+from tests.support import SHM, leftovers, run_alone
 
 README = (Path(__file__).parent.parent.parent / "README.md").read_text()
 
@@ -100,6 +100,14 @@ def own_names(attachment, length):
 
 def send(attachment, name, size=0):
     attachment.send(name, bytes(size), 60 * 10**9, PIECES)
+
+
+def test_what_is_there_at_first(attachment, prefix):
+    files = [SHM / name for name in leftovers(prefix)]
+
+    assert sum(file.stat().st_blocks * 512 for file in files) == pytest.approx(
+        140_000, abs=5000
+    )
 
 
 @pytest.mark.parametrize("size", [0, 56, 57, 120, 248, 500, 1000, 1016, 2040, 2041, 4088, 4089])
