@@ -473,6 +473,24 @@ test_a_child_is_a_process_of_its_own(void)
     fixture_end(&s, f.a);
 }
 
+static void
+test_a_descriptor_that_was_closed_under_us_is_opened_again(void)
+{
+    segment s;
+    ashm *a = fixture_begin(&s), *b = segment_open(&s);
+    int stranger;
+
+    EXPECT_EQ(close(a->fd), 0);
+    stranger = open("/dev/null", O_RDWR); /* perhaps by the same number */
+    EXPECT(stranger >= 0);
+    OK(put(a, "work", "x")); /* takes memory, for which it needs the descriptor */
+    EXPECT_TEXT(take(b, "work"), "x");
+    ashm_close(b);
+    fixture_end(&s, a);
+    EXPECT(fcntl(stranger, F_GETFD) >= 0);
+    close(stranger);
+}
+
 /* ---- replaced ---- */
 
 static void
@@ -511,6 +529,7 @@ main(void)
     RUN(test_when_all_are_taken_a_dead_process_makes_room);
     RUN(test_who_has_left_does_nothing_more);
     RUN(test_a_child_is_a_process_of_its_own);
+    RUN(test_a_descriptor_that_was_closed_under_us_is_opened_again);
     RUN(test_a_segment_that_lost_its_name_is_noticed);
     return tests_end();
 }

@@ -257,6 +257,48 @@ test_what_has_expired_makes_room(void)
     fixture_end(&s, a);
 }
 
+static void
+test_a_table_that_is_full_is_told_and_loses_nothing(void)
+{
+    segment s;
+    ashm *a = fixture_begin(&s);
+    char name[20];
+    int n = 0, rc;
+
+    do { /* a family: one mailbox */
+        snprintf(name, sizeof name, "x!%d", n++);
+    } while ((rc = ashm_send(a, name, strlen(name), "", 0, ASHM_NEVER, 10)) == 0);
+    EXPECT_EQ(rc, ASHM_TABLES_FULL);
+    EXPECT_EQ(join(a, "room", name), ASHM_TABLES_FULL);
+    EXPECT_EQ(wait_for(a, name, 1), ASHM_TABLES_FULL);
+    OK(ashm_send(a, "x!0", 3, "", 0, ASHM_NEVER, 10)); /* in the record */
+    EXPECT_EQ(ashm_send(a, "x!0", 3, "", 0, ASHM_NEVER, 10), ASHM_TABLES_FULL);
+    EXPECT_EQ(info_of(a).messages, n);
+    verified(a);
+    OK(ashm_flush(a));
+    EXPECT_EQ(info_of(a).group_used, 0);
+    OK(put(a, name, "x"));
+    fixture_end(&s, a);
+}
+
+/* Deadlines are looked at coarsely first: a quarter of a second. */
+static void
+test_full_of_what_is_about_to_expire_is_full(void)
+{
+    segment s;
+    ashm *a = fixture_begin(&s);
+    uint64_t edge = UINT64_C(4000) << DEADLINE_SHIFT;
+
+    ashm_set_clock(a, edge);
+    OK(ashm_send(a, "c", 1, "x", 1, 1000, 1));
+    EXPECT_EQ(ashm_send(a, "c", 1, "x", 1, 1000, 1), ASHM_FULL);
+    ashm_set_clock(a, edge + 999);
+    EXPECT_EQ(ashm_send(a, "c", 1, "x", 1, 1000, 1), ASHM_FULL);
+    ashm_set_clock(a, edge + 1000);
+    OK(ashm_send(a, "c", 1, "x", 1, 1000, 1));
+    fixture_end(&s, a);
+}
+
 /* ---- waiting ---- */
 
 static void
@@ -478,6 +520,8 @@ main(void)
     RUN(test_a_message_to_a_process_that_is_gone_is_dropped_and_counted);
     RUN(test_memory_that_is_full_is_told_and_comes_back);
     RUN(test_what_has_expired_makes_room);
+    RUN(test_a_table_that_is_full_is_told_and_loses_nothing);
+    RUN(test_full_of_what_is_about_to_expire_is_full);
     RUN(test_who_waits_is_rung_and_told_which);
     RUN(test_no_bell_is_rung_for_who_does_not_sleep);
     RUN(test_a_message_wakes_one_of_many_the_longest_waiting_first);

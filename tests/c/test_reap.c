@@ -154,6 +154,45 @@ test_the_turn_of_a_dead_process_goes_on(void)
     fixture_end(&s, a);
 }
 
+enum { TURNS = 5 };
+
+/* For channels of one mailbox, and for their prefix. */
+static void
+wait_for_many(void *argument)
+{
+    static const char *const names[TURNS] = {"x!0", "x!1", "x!2", "x!3", "x!"};
+
+    for (int i = 0; i < TURNS; i++) {
+        EXPECT_EQ(wait_for(argument, names[i], (uint64_t)i), ASHM_EMPTY);
+    }
+}
+
+static void
+test_all_turns_of_a_dead_process_go_on(void)
+{
+    static const char *const names[TURNS] = {"x!2", "x!0", "x!3", "x!1", "x!4"};
+    segment s;
+    ashm *a = begin(&s), *b = segment_open_for_child(&s), *c = segment_open(&s);
+    pid_t child = child_start(wait_for_many, b);
+    uint64_t cookies[TURNS + 1];
+    size_t n;
+
+    wait_for_many(c);
+    for (int i = 0; i < TURNS; i++) {
+        OK(put(a, names[i], "x")); /* the child is told of each */
+    }
+    child_kill(child);
+    OK(ashm_ready(c, cookies, TURNS + 1, &n));
+    EXPECT_EQ(n, 0);
+    tick_later(a);
+    verified(a);
+    OK(ashm_ready(c, cookies, TURNS + 1, &n));
+    EXPECT_EQ(n, TURNS);
+    ashm_close(b);
+    ashm_close(c);
+    fixture_end(&s, a);
+}
+
 static void
 test_the_turn_of_a_process_that_closes_goes_on(void)
 {
@@ -267,6 +306,7 @@ main(void)
     RUN(test_what_a_process_had_that_closes_is_gone);
     RUN(test_what_others_have_stays);
     RUN(test_the_turn_of_a_dead_process_goes_on);
+    RUN(test_all_turns_of_a_dead_process_go_on);
     RUN(test_the_turn_of_a_process_that_closes_goes_on);
     RUN(test_a_bell_that_a_dead_process_owed_is_rung);
     RUN(test_the_stopped_are_not_reaped);

@@ -1,0 +1,179 @@
+/* test_busy.c: an operation that finds a lock held by a stopped process says so and has
+ * changed nothing, or only what is complete; when the process has died all is well. */
+#include <signal.h>
+
+#include "support.h"
+
+enum { MEMORY, ALL_COMMONS, OUR_MAILBOX, LOCKS };
+
+static int to_hold;
+
+/* Holds what it can of the locks; one operation holds one mailbox, so lanes hold the rest. */
+static void
+hold_and_stop(void *argument)
+{
+    ashm *a = argument;
+    tx t[LANES];
+
+    for (int i = 0; i < LANES; i++) {
+        lane_open(a, &t[i]);
+    }
+    switch (to_hold) {
+    case MEMORY:
+        EXPECT(tx_memory(&t[0]));
+        break;
+    case OUR_MAILBOX:
+        OK(tx_enter(&t[0], COMMONS));
+        break;
+    default:
+        for (uint32_t i = 0; i < COMMONS; i++) {
+            OK(lock_acquire(&t[0].party, &handle_mailbox(a, i)->lock, LOCK_COMMONS));
+        }
+        break;
+    }
+}
+
+static void
+expect_done_or_busy(int rc)
+{
+    if (rc != ASHM_BUSY && rc != ASHM_EMPTY) {
+        OK(rc);
+    }
+}
+
+/* Each operation, and how often it was not served. */
+static int
+try_everything(ashm *a, const char *ours)
+{
+    char text[64], report[100];
+    uint64_t cookies[4];
+    size_t n;
+    ashm_received out;
+    ashm_info info;
+    int busy = 0;
+
+#define TRY(call)                                                                              \
+    do {                                                                                       \
+        int rc_ = (call);                                                                      \
+                                                                                               \
+        expect_done_or_busy(rc_);                                                              \
+        busy += rc_ == ASHM_BUSY;                                                              \
+    } while (0)
+    TRY(put(a, "work", "more"));
+    TRY(put(a, ours, "more"));
+    TRY(put(a, "new", "first"));
+    TRY(ashm_receive(a, "work", 4, 0, 0, text, sizeof text, &out));
+    TRY(ashm_receive(a, ours, strlen(ours), 0, 0, text, sizeof text, &out));
+    TRY(wait_for(a, "idle", 1));
+    TRY(ashm_unwait(a, "idle", 4));
+    TRY(ashm_ready(a, cookies, 4, &n));
+    TRY(join(a, "room", "work"));
+    TRY(join(a, "room", ours));
+    TRY(leave(a, "room", "other"));
+    TRY(tell(a, "room", "hello"));
+    TRY(ashm_sweep(a));
+    TRY(ashm_flush(a));
+    TRY(ashm_get_info(a, &info));
+    TRY(ashm_verify(a, report, sizeof report));
+#undef TRY
+    return busy;
+}
+
+static void
+try_with(int lock)
+{
+    segment s;
+    ashm *a, *b;
+    pid_t child;
+    char ours[ASHM_NAME_MAX + 1];
+
+    segment_make(&s);
+    s.clock = 1000 * SECOND;
+    s.options.lock_wait_ns = NS_PER_MS;
+    a = segment_open(&s);
+    b = segment_open_for_child(&s);
+    own_channel(a, "x", ours);
+    for (int i = 0; i < 3; i++) {
+        OK(put(a, "work", "x"));
+        OK(put(a, ours, "x"));
+        OK(join(a, "room", "other"));
+        OK(join(a, "room", ours));
+        OK(tell(a, "room", "x"));
+    }
+    to_hold = lock;
+    child = child_start(hold_and_stop, b);
+    EXPECT_EQ(kill(child, SIGSTOP), 0);
+    EXPECT(try_everything(a, ours) > 0);
+    EXPECT(try_everything(a, ours) > 0); /* its lanes are free again */
+    child_kill(child);
+    a->lock_wait_ns = 10 * SECOND;
+    EXPECT_EQ(try_everything(a, ours), 0);
+    verified(a);
+    OK(ashm_flush(a));
+    EXPECT_EQ(info_of(a).message_used, 0);
+    ashm_close(b);
+    fixture_end(&s, a);
+}
+
+static void
+test_the_memory_is_locked(void)
+{
+    try_with(MEMORY);
+}
+
+static void
+test_the_commons_are_locked(void)
+{
+    try_with(ALL_COMMONS);
+}
+
+static void
+test_our_mailbox_is_locked(void)
+{
+    try_with(OUR_MAILBOX);
+}
+
+/* A message whose memory could not be given back at once is given back by the next. */
+static void
+test_nothing_is_held_for_ever(void)
+{
+    segment s;
+    ashm *a, *b;
+    pid_t child;
+    char text[64];
+    ashm_received out;
+    tx t;
+
+    segment_make(&s);
+    s.clock = 1000 * SECOND;
+    s.options.lock_wait_ns = NS_PER_MS;
+    a = segment_open(&s);
+    b = segment_open_for_child(&s);
+    OK(put(a, "work", "one"));
+    OK(put(a, "work", "two"));
+    to_hold = MEMORY;
+    child = child_start(hold_and_stop, b);
+    OK(ashm_receive(a, "work", 4, 0, 0, text, sizeof text, &out)); /* needs no memory lock */
+    EXPECT_EQ(out.length, 3);
+    lane_open(a, &t);
+    EXPECT(t.lane->held != 0);
+    tx_close(&t);
+    EXPECT_EQ(ashm_receive(a, "work", 4, 0, 0, text, sizeof text, &out), ASHM_BUSY);
+    child_kill(child);
+    a->lock_wait_ns = 10 * SECOND;
+    EXPECT_TEXT(take(a, "work"), "two");
+    OK(ashm_sweep(a));
+    EXPECT_EQ(info_of(a).message_used, 0);
+    ashm_close(b);
+    fixture_end(&s, a);
+}
+
+int
+main(void)
+{
+    RUN(test_the_memory_is_locked);
+    RUN(test_the_commons_are_locked);
+    RUN(test_our_mailbox_is_locked);
+    RUN(test_nothing_is_held_for_ever);
+    return tests_end();
+}
