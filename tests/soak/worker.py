@@ -210,6 +210,7 @@ def live(arena: Arena, layer: ShmChannelLayer | None, seconds: float) -> None:
     journal = arena.journal()
     rng = random.Random(f"{arena.seed}+{journal.name}")
     threads = rng.choice([1, 1, 1, 2, 3])
+    gc.collect()  # what an earlier storm has left
     before = descriptors()
     inherited = layer is not None
     if layer is None:
