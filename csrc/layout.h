@@ -58,7 +58,7 @@ enum {
 /* ---- memory: guarded by the memory lock (messages) or the mailbox's (heaps of tables) ---- */
 
 /* Describes one page of a section. A free page uses `next` alone, as does a page
- * inside a chain; the first page of a chain says in `count` how many they are and
+ * inside a chain; the first page of a chain says in `free` how many they are and
  * in `prev` which is the last. A split page is on its class's list while it has a
  * free block. */
 typedef struct page_shm {

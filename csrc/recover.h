@@ -7,7 +7,7 @@
  * by another which starts again. The locks stay in the dead owner's name until the
  * logs are empty: nobody enters what is not yet whole.
  *
- * The reaper (maintain.h) goes on in the dead owner's name and lane, under the same
+ * The reaper (reap.h) goes on in the dead owner's name and lane, under the same
  * recovery lock, and is repaired in the same way if it is killed.
  */
 #ifndef ASHM_RECOVER_H
