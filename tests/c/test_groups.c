@@ -221,6 +221,35 @@ test_expired_messages_make_room_in_a_full_member(void)
     fixture_end(&s, a);
 }
 
+static void
+set_clocks(ashm *a, ashm *b, uint64_t now)
+{
+    ashm_set_clock(a, now);
+    ashm_set_clock(b, now);
+}
+
+static void
+test_members_and_their_room_are_those_of_the_time_of_the_send(void)
+{
+    segment s;
+    ashm *a, *b = two_processes(&s, &a);
+    char full[ASHM_NAME_MAX + 1];
+
+    own_channel(a, "full", full);
+    set_clocks(a, b, 100 * SECOND);
+    OK(ashm_group_add(a, "room", 4, ours, strlen(ours), 5 * SECOND, 100));
+    OK(ashm_group_add(a, "room", 4, full, strlen(full), ASHM_NEVER, 1));
+    OK(ashm_send(a, full, strlen(full), "brief", 5, 5 * SECOND, 1));
+    OK(tell(b, "room", "hello"));
+    set_clocks(a, b,
+               106 * SECOND); /* the membership is over, and so is what filled the other */
+    EXPECT_TEXT(take(a, ours), "hello");
+    EXPECT(take(a, full) == NULL);
+    EXPECT_EQ(info_of(a).full, 1);
+    ashm_close(b);
+    fixture_end(&s, a);
+}
+
 /* ---- broadcasts ---- */
 
 static void
@@ -361,6 +390,7 @@ main(void)
     RUN(test_memberships_expire);
     RUN(test_a_full_member_drops_it_alone);
     RUN(test_expired_messages_make_room_in_a_full_member);
+    RUN(test_members_and_their_room_are_those_of_the_time_of_the_send);
     RUN(test_a_broadcast_waits_in_the_mailbox_until_it_is_entered);
     RUN(test_a_full_broadcast_ring_is_settled_by_the_sender);
     RUN(test_a_broadcast_that_expires_unsettled_is_not_delivered);

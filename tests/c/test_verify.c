@@ -129,6 +129,9 @@ test_damaged_names_and_tables(void)
     c = channel_of(&f, "work");
     g = record_of(&f, NODE_GROUP, "hall", "work");
     table = &handle_mailbox(f.a, slots_address(f.a, "work", 4).mailbox)->table;
+    FINDS(&f, c->name[0], 'W');
+    FINDS(&f, g->name[0], 'H');
+    FINDS(&f, c->node.name_length, 3);
     FINDS(&f, c->node.hash, c->node.hash + 1);
     FINDS(&f, c->node.kind, NODE_GROUP);
     FINDS(&f, c->node.kind, 77);
