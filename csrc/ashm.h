@@ -63,6 +63,7 @@ enum {
     ASHM_LAYOUT_VERSION = 1, /* of what lies in a segment; part of the objects' names */
     ASHM_NAME_MAX = 127,     /* bytes in a channel or group name */
     ASHM_CLIENT_LENGTH = 16, /* bytes of what ashm_client() writes */
+    ASHM_COMMAND_MAX = 127,  /* bytes of a process's command line that others can see */
     ASHM_SEMAPHORES = 16,    /* named semaphores of a segment: <name>:0 ... */
     ASHM_SLOTS = 256,        /* processes attached at once */
     ASHM_CAPACITY_MAX = 262144
@@ -187,9 +188,19 @@ typedef struct {
     uint32_t attached;         /* slots in use */
     uint32_t slot;             /* this process's, or ASHM_SLOTS */
     uint64_t channels, groups, memberships, messages; /* records; queued messages */
-    uint64_t sent, received;   /* counters since the segment was made */
-    uint64_t full, expired, gone, unsent; /* messages dropped, by reason */
+    /* The counters: ashm_counters() says what each is. */
+    uint64_t sent, received, full, expired;
+    uint64_t sends, group_sends, receives, gone, unsent, rings, lock_waits, lock_wait_ns;
 } ashm_info;
+
+/* A counter, and where ashm_info has it. None ever falls. */
+typedef struct {
+    const char *name, *unit, *help;
+    size_t offset;
+} ashm_counter;
+
+/* All of them; *count is how many. */
+ASHM_API const ashm_counter *ashm_counters(size_t *count);
 
 ASHM_API int ashm_get_info(ashm *handle, ashm_info *info);
 

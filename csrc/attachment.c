@@ -55,8 +55,18 @@ is_shortage(int rc)
     return rc == ASHM_MESSAGES_FULL || rc == ASHM_TABLES_FULL || rc == ASHM_SHM_FULL;
 }
 
+/* A message to a group that finds no memory is lost, for the caller of the layer in silence. */
+static int
+end_group_send(ashm *a, tx *t, int rc)
+{
+    lane_count(&t->lane->counters.group_sends, 1);
+    lane_count(&t->lane->counters.unsent, is_shortage(rc));
+    return end(a, t, rc);
+}
+
 /* Run `call`; if memory was short, sweep what is over and run it once more. */
-#define OPERATION(a, t, call)                                                                  \
+#define OPERATION(a, t, call) OPERATION_ENDING(a, t, call, end)
+#define OPERATION_ENDING(a, t, call, end)                                                      \
     do {                                                                                       \
         tx t;                                                                                  \
         int rc = begin(a, &t);                                                                 \
@@ -70,16 +80,6 @@ is_shortage(int rc)
         }                                                                                      \
         return end(a, &t, rc);                                                                 \
     } while (0)
-
-/* A group send without memory loses the message, for the caller of the layer in silence. */
-static void
-count_unsent(ashm *a, int rc)
-{
-    if (ASHM_UNLIKELY(is_shortage(rc))) {
-        atomic_fetch_add_explicit(&handle_slot(a, a->own->slot)->unsent, 1,
-                                  memory_order_relaxed); /* a counter */
-    }
-}
 
 /* ---- opening and closing ---- */
 
@@ -262,28 +262,19 @@ ashm_group_discard(ashm *a, const char *group, size_t group_length, const char *
     OPERATION(a, t, membership_discard(&t, group, group_length, channel, channel_length));
 }
 
-static int
-group_send(ashm *a, const char *group, size_t group_length, const void *body, uint32_t length,
-           uint64_t expiry)
-{
-    OPERATION(a, t, membership_send(&t, group, group_length, body, length, expiry));
-}
-
 int
 ashm_group_send(ashm *a, const char *group, size_t group_length, const void *body,
                 size_t length, uint64_t expiry)
 {
-    int rc;
-
     if (!names_is_group(group, group_length)) {
         return ASHM_BAD_NAME;
     }
     if (a != NULL && is_too_large(a, length)) {
         return ASHM_TOO_LARGE;
     }
-    rc = group_send(a, group, group_length, body, (uint32_t)length, expiry);
-    count_unsent(a, rc);
-    return rc;
+    OPERATION_ENDING(a, t,
+                     membership_send(&t, group, group_length, body, (uint32_t)length, expiry),
+                     end_group_send);
 }
 
 /* ---- the whole ---- */
@@ -323,6 +314,12 @@ int
 ashm_get_info(ashm *a, ashm_info *info)
 {
     OPERATION(a, t, stats_collect(&t, info));
+}
+
+const ashm_counter *
+ashm_counters(size_t *count)
+{
+    return stats_counters(count);
 }
 
 void

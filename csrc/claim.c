@@ -267,12 +267,50 @@ raise_slots_high(ashm *a, uint32_t high)
     }
 }
 
+/* So that what this process counts can be told from what earlier holders did. */
+static void
+sum_counters(slot_shm *slot)
+{
+    lane_counters sum = {0};
+
+    for (uint32_t i = 0; i < LANES; i++) {
+#define X(name, unit, help)                                                                    \
+    lane_count(&sum.name, load_relaxed64(&slot->lanes[i].counters.name));
+        LANE_COUNTERS(X)
+#undef X
+    }
+#define X(name, unit, help) store_relaxed64(&slot->before.name, load_relaxed64(&sum.name));
+    LANE_COUNTERS(X)
+#undef X
+}
+
+/* Where /proc is not mounted it stays empty. */
+static void
+read_command(char command[ASHM_COMMAND_MAX + 1])
+{
+    int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, command, ASHM_COMMAND_MAX);
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    n = n < 0 ? 0 : n;
+    while (n > 0 && command[n - 1] == '\0') {
+        n--;
+    }
+    for (ssize_t i = 0; i < n; i++) {
+        command[i] = command[i] == '\0' ? ' ' : command[i]; /* between two arguments */
+    }
+    memset(command + n, 0, (size_t)(ASHM_COMMAND_MAX + 1 - n));
+}
+
 /* With the life of the slot ours: make it a slot of ours. */
 static int
 move_in(ashm *a, uint32_t index)
 {
     slot_shm *slot = handle_slot(a, index);
     own_process *own = a->own;
+    char command[ASHM_COMMAND_MAX + 1];
     uint64_t random[2];
     int guard, rc = 0;
 
@@ -295,8 +333,9 @@ move_in(ashm *a, uint32_t index)
     slot->pid = (uint32_t)getpid();
     slot->nonce = (uint32_t)(random[0] + (uint64_t)getpid() + own->generation) & 0xffff;
     slot->since = handle_now(a);
-    store_relaxed64(&slot->gone, 0); /* nobody knows it yet */
-    store_relaxed64(&slot->unsent, 0);
+    read_command(command);
+    memcpy(slot->command, command, sizeof command); /* nobody knows the slot yet */
+    sum_counters(slot);
     store_relaxed64(&slot->bell, 0);
     atomic_store_explicit(&slot->generation, own->generation, memory_order_release);
     atomic_store_explicit(&slot->state, SLOT_TAKEN, memory_order_release);

@@ -237,7 +237,7 @@ doorbell_close(ashm *a)
 
 /* ---- ringing ---- */
 
-void
+bool
 doorbell_ring(ashm *a, uint32_t slot)
 {
     /* P2. A kill here leaves the bell owed. */
@@ -246,6 +246,7 @@ doorbell_ring(ashm *a, uint32_t slot)
     if (before & 1) {
         fifo_write(a, slot);
     }
+    return (before & 1) != 0;
 }
 
 void
@@ -258,7 +259,7 @@ doorbell_pay(tx *t)
             uint32_t bit = (uint32_t)__builtin_ctzll(*word);
 
             if (i * 64 + bit < handle_slots_high(t->party.a)) {
-                doorbell_ring(t->party.a, i * 64 + bit);
+                lane_count(&t->lane->counters.rings, doorbell_ring(t->party.a, i * 64 + bit));
             }
             *(volatile uint64_t *)word &= *word - 1; /* our own record: no log */
         }

@@ -30,8 +30,8 @@ void doorbell_disarm(ashm *a);
 void doorbell_drain(ashm *a);
 void doorbell_close(ashm *a);
 
-/* Ring a slot's bell if it is armed. */
-void doorbell_ring(ashm *a, uint32_t slot);
+/* Ring a slot's bell if it is armed, and say if it was. */
+bool doorbell_ring(ashm *a, uint32_t slot);
 
 /* Remove what the bell of this holder has left in the file system. */
 void doorbell_unlink(const ashm *a, uint32_t slot, uint32_t generation);

@@ -62,9 +62,7 @@ short_of_memory:
 static int
 drop_gone(tx *t)
 {
-    slot_shm *slot = handle_slot(t->party.a, lock_owner_slot(t->party.owner));
-
-    atomic_fetch_add_explicit(&slot->gone, 1, memory_order_relaxed); /* a counter */
+    lane_count(&t->lane->counters.gone, 1);
     return 0;
 }
 
@@ -86,6 +84,7 @@ exchange_send(tx *t, const char *name, size_t name_length, const void *body, uin
     if ((rc = mailbox_enter(t, to.mailbox)) == 0) {
         if (slots_is_there(t, &to)) {
             rc = deliver_held(t, &to, name, name_length, deadline_of(t, expiry), capacity);
+            lane_count(&t->lane->counters.sends, rc == 0);
         } else {
             rc = drop_gone(t);
         }
@@ -239,6 +238,7 @@ exchange_receive(tx *t, const char *name, size_t name_length, unsigned flags, ui
     rc = take_or_await(t, &r);
     mailbox_leave(t);
     if (rc == 0) {
+        lane_count(&t->lane->counters.receives, 1);
         message_read(t, t->lane->held, buffer, (uint32_t)out->length);
         rc = t->fault;
         t->fault = 0;

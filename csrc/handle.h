@@ -96,6 +96,13 @@ handle_mailbox(const ashm *a, uint32_t index) /* index < MAILBOXES */
     return &handle_slot(a, index - COMMONS)->mailbox;
 }
 
+/* Raise a counter of a lane that is ours: no one else writes it, so no read-modify-write. */
+static inline void
+lane_count(atomic_u64 *counter, uint64_t n)
+{
+    store_relaxed64(counter, load_relaxed64(counter) + n);
+}
+
 /* Slots that were ever taken are below this. */
 static inline uint32_t
 handle_slots_high(const ashm *a)

@@ -86,11 +86,16 @@ typedef struct heap_shm {
     uint32_t partial[BLOCK_CLASSES];
 } heap_shm;
 
-/* The head of a message; the body follows, over as many pages as it takes. */
+/* The head of a message; the body follows, over as many pages as it takes. The last two
+ * are written before anything refers to it. */
 typedef struct message_shm {
     uint32_t refs;   /* queue entries, broadcasts and lanes that hold it; memory lock */
-    uint32_t length; /* of the body; written before anything refers to it */
+    uint32_t length; /* of the body */
+    uint32_t sent;   /* when it was made, in 1 << AGE_SHIFT ns; its age is a difference */
 } message_shm;
+
+/* Coarse time for ages: 2^24 ns are 17 ms, and 32 bits of them two years. */
+#define AGE_SHIFT 24
 
 /* ---- tables: guarded by their mailbox's lock ---- */
 
@@ -117,7 +122,9 @@ typedef struct entry_shm {
 
 typedef struct channel_shm {
     node_shm node;
-    uint32_t head, tail; /* free-running positions of the ring */
+    /* Free-running positions of the ring. Nothing resets the tail, so it is also
+     * how many messages this record was ever given, modulo 2^32. */
+    uint32_t head, tail;
     uint32_t live;       /* entries that are no holes */
     uint32_t capacity;
     uint32_t ring; /* log2 2 to 7: a block; 8: a page; more: a page of page numbers */
@@ -197,12 +204,29 @@ typedef struct broadcast_shm {
     uint32_t group;
 } broadcast_shm;
 
-/* Counters of a mailbox: name, what it counts. */
+/* ---- counters: name, unit, what it counts ----
+ *
+ * Declared here and nowhere else: ashm_counters() gives them to whoever shows them. All
+ * count from when the segment was made, and never fall. */
+
+/* Of a mailbox, raised in the transaction that they count. */
 #define MAILBOX_COUNTERS(X)                                                                    \
-    X(sent, "messages put into a queue")                                                       \
-    X(received, "messages taken by a receive")                                                 \
-    X(full, "messages dropped or refused because their channel was full")                      \
-    X(expired, "messages dropped because nobody read them in time")
+    X(sent, "messages", "put into a channel; a group message counts once for each member")     \
+    X(received, "messages", "taken out of a channel by a receive")                             \
+    X(full, "messages", "refused or dropped because their channel was full")                   \
+    X(expired, "messages", "dropped because nobody read them in time")
+
+/* Of what a process does. Each of its lanes has its own, which only the thread that has
+ * the lane raises: no lock, no transaction, and a kill may cost a count of one. */
+#define LANE_COUNTERS(X)                                                                       \
+    X(sends, "calls", "of send that put a message into a channel")                             \
+    X(group_sends, "calls", "of group_send")                                                   \
+    X(receives, "calls", "of receive that gave a message")                                     \
+    X(gone, "messages", "dropped because the process they were for is gone")                   \
+    X(unsent, "messages", "to a group dropped for want of memory")                             \
+    X(rings, "calls", "to wake another process that waited")                                   \
+    X(lock_waits, "waits", "for a lock that somebody else held")                               \
+    X(lock_wait_ns, "nanoseconds", "spent in these waits")
 
 typedef struct mailbox_shm {
     lock_shm lock;
@@ -215,7 +239,7 @@ typedef struct mailbox_shm {
     table_shm table;
     heap_shm heap;
     waitlist_shm own; /* of the slot that the mailbox belongs to */
-#define X(name, help) uint64_t name;
+#define X(name, unit, help) uint64_t name;
     MAILBOX_COUNTERS(X)
 #undef X
     /* How many groups have members here, by hash: a sender reads it without the
@@ -232,6 +256,13 @@ typedef struct undo_shm {
     uint64_t old;
 } undo_shm;
 
+/* Read by anyone at any time. */
+typedef struct lane_counters {
+#define X(name, unit, help) atomic_u64 name;
+    LANE_COUNTERS(X)
+#undef X
+} lane_counters;
+
 /* The record of one operation under way, written by its thread alone while the
  * process lives, and afterwards by whoever holds the recovery lock. */
 typedef struct lane_shm {
@@ -240,7 +271,8 @@ typedef struct lane_shm {
     uint32_t held, held_refs;
     uint32_t unused;
     uint64_t bells[BELL_WORDS]; /* slots whose doorbell we still have to ring */
-    uint8_t pad[128 - 16 - 8 * BELL_WORDS];
+    lane_counters counters; /* of every holder of the slot so far */
+    uint8_t pad[128 - 16 - 8 * BELL_WORDS - sizeof(lane_counters)];
     undo_shm log[LOG_ENTRIES];
 } lane_shm;
 
@@ -259,13 +291,14 @@ typedef struct slot_shm {
     uint32_t pid; /* as its own namespace sees it; for messages to people */
     uint32_t nonce; /* 16 random bits of the client's name */
     uint64_t since; /* clock when it was claimed */
-    atomic_u64 gone; /* messages it dropped as their process was gone */
-    atomic_u64 unsent; /* group messages it dropped for want of memory */
-    uint8_t pad1[CACHE_LINE - 40];
+    uint8_t pad1[CACHE_LINE - 24];
     atomic_u64 bell; /* sequence << 1 | armed: see doorbell.h */
     uint8_t pad2[CACHE_LINE - 8];
+    lane_counters before; /* what its lanes had counted, in sum, when it was claimed */
+    char command[ASHM_COMMAND_MAX + 1]; /* command line, cut; for people */
     mailbox_shm mailbox;
-    uint8_t pad3[PAGE_SIZE_SHM - 2 * CACHE_LINE - sizeof(mailbox_shm)];
+    uint8_t pad3[PAGE_SIZE_SHM - 2 * CACHE_LINE - sizeof(lane_counters) - ASHM_COMMAND_MAX - 1 -
+                 sizeof(mailbox_shm)];
     lane_shm lanes[LANES];
 } slot_shm;
 
@@ -291,7 +324,7 @@ typedef struct header_shm {
 } header_shm;
 
 _Static_assert(sizeof(page_shm) == 24, "layout");
-_Static_assert(sizeof(message_shm) == 8, "layout");
+_Static_assert(sizeof(message_shm) == 12, "layout");
 _Static_assert(sizeof(node_shm) == 12, "layout");
 _Static_assert(sizeof(entry_shm) == 16, "layout");
 _Static_assert(offsetof(channel_shm, entries) == 56, "layout");

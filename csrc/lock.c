@@ -55,8 +55,8 @@ gave_up(ashm *a, uint64_t word, const char *what)
     return ASHM_BUSY;
 }
 
-int
-lock_wait(const lock_party *party, lock_shm *lock, const char *what)
+static int
+wait_for(const lock_party *party, lock_shm *lock, const char *what)
 {
     ashm *a = party->a;
     uint64_t now = clock_monotonic();
@@ -99,4 +99,17 @@ lock_wait(const lock_party *party, lock_shm *lock, const char *what)
         slice = slice * 2 < SLICE_LAST ? slice * 2 : SLICE_LAST;
         slice_end = now + slice;
     }
+}
+
+int
+lock_wait(const lock_party *party, lock_shm *lock, const char *what)
+{
+    slot_shm *slot = handle_slot(party->a, lock_owner_slot(party->owner));
+    lane_counters *counters = &slot->lanes[lock_owner_lane(party->owner)].counters;
+    uint64_t began = clock_monotonic();
+    int rc = wait_for(party, lock, what);
+
+    lane_count(&counters->lock_waits, 1);
+    lane_count(&counters->lock_wait_ns, clock_monotonic() - began);
+    return rc;
 }

@@ -46,6 +46,12 @@ lock_owner_slot(uint64_t word)
 }
 
 static inline uint32_t
+lock_owner_lane(uint64_t word)
+{
+    return (uint32_t)(word >> 1) % LANES;
+}
+
+static inline uint32_t
 lock_owner_generation(uint64_t word)
 {
     return (uint32_t)(word >> 32);

@@ -42,6 +42,7 @@ message_make(tx *t, uint32_t length, uint32_t refs, uint32_t *message)
     }
     m = message_at(t, made);
     m->length = length; /* no log: nothing refers to it */
+    m->sent = (uint32_t)(t->now >> AGE_SHIFT);
     m->refs = refs;
     tx_set32(t, &t->lane->held, made);
     tx_set32(t, &t->lane->held_refs, refs);

@@ -107,6 +107,7 @@ rewrite(tx *t, channel_shm *channel)
     unsigned old_log2 = channel->node.log2;
     unsigned log2 = ring_log2(channel);
     uint32_t old_ring = channel->ring;
+    uint32_t head = channel->tail - channel->live; /* the tail stays: it counts */
     uint32_t ring, n = 0;
 
     /* No capacity is above the largest size: what is full at that has holes. */
@@ -120,13 +121,15 @@ rewrite(tx *t, channel_shm *channel)
         const entry_shm *entry = queue_entry(t, channel, i);
 
         if (entry->message != 0) {
-            *ring_cell(t, ring, log2, n++) = *entry; /* fresh: no log */
+            *ring_cell(t, ring, log2, head + n++) = *entry; /* fresh: no log */
         }
     }
     tx_set32(t, &channel->ring, ring);
     set_log2(t, channel, log2);
-    tx_set32(t, &channel->head, 0);
-    tx_set32(t, &channel->tail, n);
+    tx_set32(t, &channel->head, head);
+    if (n != channel->live) {
+        tx_fault(t, ASHM_CORRUPT);
+    }
     if (old_log2 != 0) {
         ring_give(t, old_ring, old_log2);
     }

@@ -45,9 +45,34 @@ count_mailbox(tx *t, ashm_info *info)
             count_record(t, node, info);
         }
     }
-#define X(name, help) info->name += mailbox->name;
+#define X(name, unit, help) info->name += mailbox->name;
     MAILBOX_COUNTERS(X)
 #undef X
+}
+
+static void
+count_slot(const slot_shm *slot, ashm_info *info)
+{
+    /* A hint, and counters. */
+    info->attached += atomic_load_explicit(&slot->state, memory_order_relaxed) == SLOT_TAKEN;
+    for (uint32_t i = 0; i < LANES; i++) {
+        const lane_counters *counters = &slot->lanes[i].counters;
+
+#define X(name, unit, help) info->name += load_relaxed64(&counters->name);
+        LANE_COUNTERS(X)
+#undef X
+    }
+}
+
+const ashm_counter *
+stats_counters(size_t *count)
+{
+#define X(name, unit, help) {#name, unit, help, offsetof(ashm_info, name)},
+    static const ashm_counter counters[] = {MAILBOX_COUNTERS(X) LANE_COUNTERS(X)};
+#undef X
+
+    *count = sizeof counters / sizeof counters[0];
+    return counters;
 }
 
 int
@@ -74,12 +99,7 @@ stats_collect(tx *t, ashm_info *info)
         }
     }
     for (uint32_t i = 0; i < slots; i++) {
-        const slot_shm *slot = handle_slot(a, i);
-
-        /* Hints and counters. */
-        sum.attached += atomic_load_explicit(&slot->state, memory_order_relaxed) == SLOT_TAKEN;
-        sum.gone += load_relaxed64(&slot->gone);
-        sum.unsent += load_relaxed64(&slot->unsent);
+        count_slot(handle_slot(a, i), &sum);
     }
     if (tx_memory(t)) {
         sum.message_used = section_used(t, MESSAGES);

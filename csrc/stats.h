@@ -9,4 +9,6 @@
 /* Holds each mailbox in turn: sums over mailboxes are not of one instant. */
 int stats_collect(tx *t, ashm_info *info);
 
+const ashm_counter *stats_counters(size_t *count);
+
 #endif

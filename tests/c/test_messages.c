@@ -32,8 +32,8 @@ expect_body(tx *t, uint32_t message, uint32_t length)
 static void
 test_bodies_of_all_sizes(void)
 {
-    static const uint32_t lengths[] = {0,    1,    56,   57,   120,  121,  2040,   2041,
-                                       4087, 4088, 4089, 8183, 8184, 8185, 100000, 1000000};
+    static const uint32_t lengths[] = {0,    1,    52,   53,   116,  117,  2036,   2037,
+                                       4083, 4084, 4085, 8179, 8180, 8181, 100000, 1000000};
     segment s;
     ashm *a = fixture_begin(&s);
     tx t;
@@ -127,7 +127,8 @@ test_without_memory_nothing_is_made(void)
     lane_open(a, &t);
     EXPECT_EQ(message_make(&t, pages * PAGE_SIZE_SHM, 1, &message), ASHM_MESSAGES_FULL);
     EXPECT_EQ(t.lane->held, 0);
-    OK(message_make(&t, pages * PAGE_SIZE_SHM - 8, 1, &message)); /* to the last byte */
+    OK(message_make(&t, pages * PAGE_SIZE_SHM - sizeof(message_shm), 1,
+                    &message)); /* to the last byte */
     tx_close(&t);
     lane_open(a, &t);
     OK(message_drop_held(&t));

@@ -141,6 +141,7 @@ test_it_grows_from_a_block_over_a_page_to_a_page_of_pages(void)
     EXPECT_EQ(f.channel->node.log2, 0);
     EXPECT_EQ(f.channel->ring, 0);
     EXPECT(push(&f));
+    EXPECT_EQ(f.channel->tail, f.next); /* it counts what was ever pushed */
     pop(&f);
     end(&f);
 }
@@ -179,6 +180,7 @@ test_it_grows_while_it_is_wrapped(void)
         EXPECT(push(&f));
         pop(&f);
     }
+    EXPECT_EQ(f.channel->tail, f.next);
     while (f.first < f.next) {
         pop(&f);
     }

@@ -110,11 +110,11 @@ def test_what_is_there_at_first(attachment, prefix):
     )
 
 
-@pytest.mark.parametrize("size", [0, 56, 57, 120, 248, 500, 1000, 1016, 2040, 2041, 4088, 4089])
+@pytest.mark.parametrize("size", [0, 52, 53, 116, 244, 500, 1000, 1012, 2036, 2037, 4084, 4085])
 def test_the_size_of_messages(attachment, size):
     blocks = [2**exponent for exponent in range(6, 12)]
-    whole_pages = -(-(size + 8) // 4096) * 4096
-    expected = next((block for block in blocks if block >= size + 8), whole_pages)
+    whole_pages = -(-(size + 12) // 4096) * 4096
+    expected = next((block for block in blocks if block >= size + 12), whole_pages)
     found = bytes_each(attachment, "message_used", lambda _: send(attachment, "channel", size))
 
     assert found == pytest.approx(expected, abs=EXACTLY)
