@@ -452,8 +452,10 @@ leave_slot(ashm *a)
         (void)reap_slot(a, a->own->slot);
         kernel_unlock(guard, BYTE_RECOVERY);
     }
-    /* The bell has no name any more. Its descriptor stays until the handle is closed: another
-     * thread's event loop may not have been told yet that it is not to watch it. */
+    /* Here too: nobody reaps the slots of a segment that has lost its name. The descriptor
+     * stays until the handle is closed: another thread's event loop may not have been told yet
+     * that it is not to watch it. */
+    doorbell_unlink(a, a->own->slot, a->own->generation);
     life_release(a->life);
 }
 

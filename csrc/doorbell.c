@@ -17,30 +17,66 @@ word_of(const ashm *a, uint32_t slot)
 
 enum { PATH_SIZE = 320 };
 
+/* The slot's, and not its holder's: where other users share the segment the next holder may
+ * not be able to remove what a killed one has left, and goes on with it. */
 static void
-fifo_path(const ashm *a, uint32_t slot, uint32_t generation, char path[PATH_SIZE])
+fifo_path(const ashm *a, uint32_t slot, char path[PATH_SIZE])
+{
+    snprintf(path, PATH_SIZE, "/dev/shm%s:bell.%08x.%u", a->name, a->segment_id, slot);
+}
+
+/* Where a holder makes it: under the slot's name it is never found half-made. */
+static void
+fifo_path_unfinished(const ashm *a, uint32_t slot, uint32_t generation, char path[PATH_SIZE])
 {
     snprintf(path, PATH_SIZE, "/dev/shm%s:bell.%08x.%u.%u", a->name, a->segment_id, slot,
              generation);
+}
+
+static int
+segment_stat(ashm *a, struct stat *st)
+{
+    int fd, rc;
+
+    if ((rc = handle_fd(a, &fd)) != 0) {
+        return rc;
+    }
+    return fstat(fd, st) == 0 ? 0 : errno;
+}
+
+/* Does it matter which group it is of? Not where everybody may do what the group may. */
+static bool
+group_matters(const struct stat *segment)
+{
+    return (segment->st_mode >> 3 & 07 & ~segment->st_mode) != 0;
 }
 
 /* As the segment: those who may write to it may ring. */
 static int
 fifo_permit(ashm *a, const char *path)
 {
-    struct stat st;
-    int fd, rc;
+    struct stat segment;
+    int rc;
 
-    if ((rc = handle_fd(a, &fd)) != 0) {
+    if ((rc = segment_stat(a, &segment)) != 0) {
         return rc;
     }
-    if (fstat(fd, &st) != 0) {
+    if (group_matters(&segment) && segment.st_gid != getegid() &&
+        chown(path, (uid_t)-1, segment.st_gid) != 0) {
         return errno;
     }
-    if (st.st_gid != getegid() && chown(path, (uid_t)-1, st.st_gid) != 0) {
-        return errno;
-    }
-    return chmod(path, st.st_mode & 0777) == 0 ? 0 : errno; /* whatever the umask was */
+    return chmod(path, segment.st_mode & 0777) == 0 ? 0 : errno; /* whatever the umask was */
+}
+
+/* Is it open to those whom the segment lets in, and to nobody else? */
+static bool
+fifo_is_permitted(ashm *a, int fd)
+{
+    struct stat st, segment;
+
+    return fstat(fd, &st) == 0 && segment_stat(a, &segment) == 0 &&
+           (st.st_gid == segment.st_gid || !group_matters(&segment)) &&
+           ((st.st_mode ^ segment.st_mode) & 0777) == 0;
 }
 
 /* For reading and for writing, both for the receiver, who so never sees the end of the file,
@@ -66,14 +102,18 @@ fifo_open(const char *path, int *fd, object_id *id)
 static int
 fifo_make(ashm *a, const char *path)
 {
+    char unfinished[PATH_SIZE];
     int rc;
 
-    unlink(path);
-    if (mkfifo(path, 0600) != 0) {
+    fifo_path_unfinished(a, a->own->slot, a->own->generation, unfinished);
+    if (mkfifo(unfinished, 0600) != 0) {
         return errno == ENOSPC ? ASHM_SHM_FULL : errno;
     }
-    if ((rc = fifo_permit(a, path)) != 0) {
-        unlink(path);
+    if ((rc = fifo_permit(a, unfinished)) == 0 && rename(unfinished, path) != 0) {
+        rc = errno;
+    }
+    if (rc != 0) {
+        unlink(unfinished);
     }
     return rc;
 }
@@ -93,7 +133,7 @@ fifo_of_peer(ashm *a, uint32_t slot, uint32_t generation)
         }
         close(p->fd - 1);
     }
-    fifo_path(a, slot, generation, path);
+    fifo_path(a, slot, path);
     p->fd = fifo_open(path, &fd, &p->id) == 0 ? fd + 1 : 0;
     p->generation = generation;
     return p->fd - 1;
@@ -121,7 +161,9 @@ doorbell_unlink(const ashm *a, uint32_t slot, uint32_t generation)
 {
     char path[PATH_SIZE];
 
-    fifo_path(a, slot, generation, path);
+    fifo_path(a, slot, path);
+    unlink(path);
+    fifo_path_unfinished(a, slot, generation, path);
     unlink(path);
 }
 
@@ -142,12 +184,18 @@ open_bell(ashm *a)
     char path[PATH_SIZE];
     int fd, rc;
 
-    fifo_path(a, own->slot, own->generation, path);
-    /* One that lost its descriptor is opened again: others may have it open. */
-    if (own->bell == 0 && (rc = fifo_make(a, path)) != 0) {
-        return rc;
+    fifo_path(a, own->slot, path);
+    /* The one that is there: others may have it open since we lost its descriptor, or since
+     * they saw our generation. What an earlier holder was rung for wakes us once in vain. */
+    rc = fifo_open(path, &fd, &own->bell_id);
+    if (rc == 0 && !fifo_is_permitted(a, fd)) {
+        close(fd);
+        rc = EACCES;
     }
-    if ((rc = fifo_open(path, &fd, &own->bell_id)) == 0) {
+    if ((rc == ENOENT || rc == EACCES) && (rc = fifo_make(a, path)) == 0) {
+        rc = fifo_open(path, &fd, &own->bell_id);
+    }
+    if (rc == 0) {
         own->bell = fd + 1;
     }
     return rc;
@@ -222,10 +270,7 @@ doorbell_close(ashm *a)
     if (has_bell(own)) {
         close(own->bell - 1);
     }
-    if (own->bell != 0) {
-        own->bell = 0;
-        doorbell_unlink(a, own->slot, own->generation);
-    }
+    own->bell = 0;
     for (uint32_t i = 0; i < ASHM_SLOTS; i++) {
         if (a->peers[i].fd != 0 && object_is(a->peers[i].fd - 1, &a->peers[i].id)) {
             close(a->peers[i].fd - 1);

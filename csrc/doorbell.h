@@ -33,7 +33,9 @@ void doorbell_close(ashm *a);
 /* Ring a slot's bell if it is armed, and say if it was. */
 bool doorbell_ring(ashm *a, uint32_t slot);
 
-/* Remove what the bell of this holder has left in the file system. */
+/* Remove what the bell of this holder has left in the file system, before another holds the
+ * slot: the name is the slot's. What another user made may stay, and the next holder goes on
+ * with it. */
 void doorbell_unlink(const ashm *a, uint32_t slot, uint32_t generation);
 
 /* Inside a transaction: owe a slot a ring. After it, without locks: pay. */

@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "support.h"
@@ -179,6 +181,91 @@ test_a_descriptor_that_was_closed_under_us(void)
     fixture_end(&s, a);
 }
 
+/* Where the bell of slot 0 stands, as long as nobody else makes one. */
+static void
+bell_path(const segment *s, const ashm *a, char path[320])
+{
+    snprintf(path, 320, "/dev/shm%s:bell.%08x.0", s->name, a->segment_id);
+}
+
+static void
+test_a_bell_that_a_dead_holder_left_is_used(void)
+{
+    segment s;
+    ashm *a = fixture_begin(&s), *b = segment_open(&s);
+    struct stat left, used;
+    char path[320];
+    int bell;
+
+    bell_path(&s, a, path);
+    EXPECT_EQ(mkfifo(path, 0600), 0);
+    EXPECT_EQ(stat(path, &left), 0);
+    OK(ashm_bell(a, &bell));
+    EXPECT_EQ(fstat(bell, &used), 0);
+    EXPECT_EQ(used.st_ino, left.st_ino);
+    EXPECT(doorbell_arm(a, doorbell_read(a)));
+    doorbell_ring(b, 0);
+    EXPECT(is_readable(bell));
+    ashm_close(b);
+    fixture_end(&s, a); /* and is removed */
+}
+
+static void
+test_what_is_no_bell_of_ours_is_replaced(void)
+{
+    for (int kind = 0; kind < 3; kind++) {
+        segment s;
+        ashm *a = fixture_begin(&s), *b = segment_open(&s);
+        struct stat st;
+        char path[320];
+        int bell;
+
+        bell_path(&s, a, path);
+        switch (kind) {
+        case 0:
+            EXPECT_EQ(mkfifo(path, 0600), 0);
+            EXPECT_EQ(chmod(path, 0666), 0); /* others could take our rings away */
+            break;
+        case 1:
+            EXPECT_EQ(mkfifo(path, 0600), 0);
+            EXPECT_EQ(chown(path, (uid_t)-1, getuid() == 0 ? 1 : getegid()), 0);
+            EXPECT_EQ(chmod(path, 0), 0);
+            break;
+        default:
+            EXPECT_EQ(mknod(path, S_IFREG | 0600, 0), 0);
+        }
+        OK(ashm_bell(a, &bell));
+        EXPECT_EQ(fstat(bell, &st), 0);
+        EXPECT_EQ(st.st_mode, S_IFIFO | 0600);
+        EXPECT(doorbell_arm(a, doorbell_read(a)));
+        doorbell_ring(b, 0);
+        EXPECT(is_readable(bell));
+        EXPECT_EQ(segment_bells(&s), 1);
+        ashm_close(b);
+        fixture_end(&s, a);
+    }
+}
+
+static void
+test_a_bell_that_lost_its_name_and_its_descriptor_is_made_anew(void)
+{
+    segment s;
+    ashm *a = fixture_begin(&s), *b = segment_open(&s);
+    char path[320];
+    int bell;
+
+    bell_path(&s, a, path);
+    OK(ashm_bell(a, &bell));
+    EXPECT_EQ(unlink(path), 0);
+    EXPECT_EQ(close(bell), 0);
+    OK(ashm_bell(a, &bell));
+    EXPECT(doorbell_arm(a, doorbell_read(a)));
+    doorbell_ring(b, 0);
+    EXPECT(is_readable(bell));
+    ashm_close(b);
+    fixture_end(&s, a);
+}
+
 /* ---- no wake-up is lost ---- */
 
 enum { ROUNDS = 5000 };
@@ -248,6 +335,9 @@ main(void)
     RUN(test_a_full_bell_is_rung_enough);
     RUN(test_a_receiver_that_is_gone_is_no_error);
     RUN(test_a_descriptor_that_was_closed_under_us);
+    RUN(test_a_bell_that_a_dead_holder_left_is_used);
+    RUN(test_what_is_no_bell_of_ours_is_replaced);
+    RUN(test_a_bell_that_lost_its_name_and_its_descriptor_is_made_anew);
     RUN(test_no_ring_is_lost_between_looking_and_sleeping);
     return tests_end();
 }

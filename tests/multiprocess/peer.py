@@ -31,16 +31,23 @@ CONTEXT = multiprocessing.get_context("spawn")
 class Peer:
     """The test's end of the other process.
 
-    Only with `ticks` does it look after the dead and the segment while it waits.
+    It may run as another user, in further `groups` than the one with the user's number. Only
+    with `ticks` does it look after the dead and the segment while it waits.
     """
 
     def __init__(
-        self, prefix: str, *, user: int | None = None, ticks: bool = False, **options: Any
+        self,
+        prefix: str,
+        *,
+        user: int | None = None,
+        groups: tuple[int, ...] = (),
+        ticks: bool = False,
+        **options: Any,
     ) -> None:
         self._connection, theirs = CONTEXT.Pipe()
         self._process = CONTEXT.Process(
             target=_serve,
-            args=(theirs, user, ticks, {"prefix": prefix, **options}),
+            args=(theirs, (user, groups), ticks, {"prefix": prefix, **options}),
             daemon=True,
         )
         self._process.start()
@@ -127,7 +134,7 @@ def hear_from(peers: list[Peer], count: int) -> list[Any]:
     return words
 
 
-def _serve(ours: Connection, user: int | None, ticks: object, options: dict[str, Any]) -> None:
+def _serve(ours: Connection, who: Any, ticks: object, options: dict[str, Any]) -> None:
     if not ticks:
         _receiver.TICK = NO_TICK
     layer = None
@@ -136,16 +143,16 @@ def _serve(ours: Connection, user: int | None, ticks: object, options: dict[str,
         try:
             if layer is None:
                 # Not before an order has imported what another user may not be able to read.
-                become(user)
+                become(*who)
                 layer = ShmChannelLayer(**options)
             ours.send(asyncio.run(work(layer, ours.send, *arguments)))
         except Exception as error:
             ours.send(error)
 
 
-def become(user: int | None) -> None:
+def become(user: int | None, groups: tuple[int, ...] = ()) -> None:
     if user is not None:
-        os.setgroups([])
+        os.setgroups(groups)
         os.setgid(user)
         os.setuid(user)
 

@@ -1,4 +1,4 @@
-"""A segment of another user, of another layout, half-made, or garbage under our name.
+"""A segment of another layout, half-made, or garbage under our name.
 
 Each is a clear error or a clean new start, never a signal and never a hang; so each is
 opened in a process of its own.
@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-NOBODY = 65534
-
-needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
-
 
 async def talk(layer: Any, say: Any) -> str:
     """Use everything once."""
@@ -36,14 +32,6 @@ async def talk(layer: Any, say: Any) -> str:
     assert await soon(receiver) == {"type": "test"}
     layer._attachment.verify()
     return "works"
-
-
-async def echo(layer: Any, say: Any) -> None:
-    """Answer one message to the channel that is said."""
-    channel = await layer.new_channel()
-    say(channel)
-    message = await layer.receive(channel)
-    await layer.group_send("group", message)
 
 
 @pytest.fixture
@@ -66,84 +54,6 @@ def segment_path(prefix: str) -> Path:
     unlink(prefix)
     assert leftovers(prefix) == []
     return largest
-
-
-@needs_root
-def test_the_segment_of_another_user_is_refused(prefix):
-    owner = Peer(prefix)
-    assert owner.run(talk) == "works"
-    stranger = Peer(prefix, user=NOBODY)
-    with pytest.raises(errors.SegmentPermission, match=r"user|owner"):
-        stranger.run(talk)
-
-    stranger.close()
-    assert owner.run(talk) == "works"
-    owner.close()
-
-
-@needs_root
-def test_even_root_does_not_use_the_segment_of_another_user(prefix):
-    owner = Peer(prefix, user=NOBODY)
-    assert owner.run(talk) == "works"
-    root = Peer(prefix)
-    with pytest.raises(errors.SegmentPermission, match=r"user|owner"):
-        root.run(talk)
-
-    root.close()
-    owner.close()
-
-
-@needs_root
-@pytest.mark.parametrize("group", [NOBODY, "nogroup"])
-def test_two_users_share_a_segment_through_mode_and_group(prefix, group):
-    one = Peer(prefix, mode=0o660, group=group)
-    assert one.run(talk) == "works"
-    two = Peer(prefix, user=NOBODY, mode=0o660, group=group)
-    assert two.run(talk) == "works"
-    for first, second in ((one, two), (two, one)):
-        first.begin(echo)
-        channel = first.hear()
-        second.begin(ask, channel)
-        assert second.hear() == {"type": "question"}
-        assert first.hear() is None
-    one.close()
-    two.close()
-
-
-async def ask(layer: Any, say: Any, channel: str) -> Any:
-    """Send to a channel of the other user, and wait for what comes back through a group."""
-    own = await layer.new_channel()
-    await layer.group_add("group", own)
-    receiver = asyncio.create_task(layer.receive(own))
-    await asyncio.sleep(0)
-    await layer.send(channel, {"type": "question"})
-    answer = await soon(receiver)
-    await layer.group_discard("group", own)
-    return answer
-
-
-def test_the_objects_are_private_whatever_the_umask(prefix):
-    old = os.umask(0)
-    try:
-        layer = ShmChannelLayer(prefix=prefix)
-        run_alone(layer.new_channel())
-    finally:
-        os.umask(old)
-
-    assert {(SHM / name).stat().st_mode & 0o777 for name in leftovers(prefix)} == {0o600}
-    asyncio.run(layer.close())
-
-
-def test_the_mode_is_set_whatever_the_umask(prefix):
-    old = os.umask(0o077)
-    try:
-        layer = ShmChannelLayer(prefix=prefix, mode=0o660)
-        run_alone(layer.new_channel())
-    finally:
-        os.umask(old)
-
-    assert {(SHM / name).stat().st_mode & 0o777 for name in leftovers(prefix)} == {0o660}
-    asyncio.run(layer.close())
 
 
 def works_or_says_why(prefix: str) -> str:
