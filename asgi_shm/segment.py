@@ -2,8 +2,8 @@
 
 A prefix has one shared-memory object, ``/asgi_shm.<layout version>.<prefix>``; a fixed set of
 named semaphores, ``<that>:0`` and on; and, for each process that waits, a FIFO that the native
-module makes, ``/dev/shm/<that>:bell.<segment>.<slot>.<generation>``. A prefix holds no colon,
-so the objects of two prefixes never meet. What is in the segment this module does not know.
+module makes, ``/dev/shm/<that>:bell.<segment>.<slot>``. A prefix holds no colon, so the objects
+of two prefixes never meet. What is in the segment this module does not know.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import grp
 import os
 import pwd
 import re
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -84,45 +85,65 @@ def make(config: Config) -> None:
 
 
 def _make_memory(name: str, config: Config) -> None:
-    with contextlib.suppress(posix_ipc.ExistentialError):
-        memory = posix_ipc.SharedMemory(name, posix_ipc.O_CREX, mode=config.mode)
-        try:
-            _permit(memory.fd, config)
-        finally:
-            memory.close_fd()
+    new = f"{name}:{secrets.token_hex(4)}"
+    posix_ipc.SharedMemory(new, posix_ipc.O_CREX, mode=config.mode).close_fd()
+    _publish(SHM / new[1:], SHM / name[1:], config)
 
 
 def _make_semaphore(name: str, config: Config) -> None:
-    with contextlib.suppress(posix_ipc.ExistentialError):
-        posix_ipc.Semaphore(name, posix_ipc.O_CREX, mode=config.mode).close()
-        # The C library keeps a semaphore in a file of this name.
-        _permit(SHM / f"sem.{name[1:]}", config)
+    # The C library keeps a semaphore in a file of this name.
+    path = SHM / f"sem.{name[1:]}"
+    if path.exists():
+        return
+    new = f"{name}:{secrets.token_hex(4)}"
+    posix_ipc.Semaphore(new, posix_ipc.O_CREX, mode=config.mode).close()
+    _publish(SHM / f"sem.{new[1:]}", path, config)
 
 
-def _permit(target: int | Path, config: Config) -> None:
+def _publish(new: Path, path: Path, config: Config) -> None:
+    """Give an object its name, unless there is one of that name by now.
+
+    Only when its owner and mode are set: a maker that is killed, or refused, before leaves
+    nothing that keeps other users out.
+    """
+    try:
+        _permit(new, config)
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(new)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def _permit(path: Path, config: Config) -> None:
     """Set owner and mode, whatever the umask was when the object was made."""
     if config.group is not None:
         try:
-            os.chown(target, -1, _gid(config.group))
+            os.chown(path, -1, _gid(config.group))
         except PermissionError:
             raise SegmentPermission(
                 f"this process may not give the IPC objects of prefix {config.prefix!r} to "
                 f"group {config.group!r}: it must be a member of that group"
             ) from None
-    os.chmod(target, config.mode)  # noqa: PTH101 - or a descriptor
+    path.chmod(config.mode)
 
 
 def unlink(prefix: str = "asgi") -> bool:
     """Remove every IPC object of a prefix, of whatever layout version; tell if there was one.
 
     Processes that are attached notice within a second, and make a new segment; what was in the
-    old one is lost. Raises PermissionError for objects of another user.
+    old one is lost. Raises PermissionError, and removes nothing, if the segment is another
+    user's. The FIFO of a process of another user is left to that process; one that was killed
+    leaves it to root, and nobody looks at it any more.
     """
     ours = re.compile(rf"(sem\.)?asgi_shm\.\d+\.{re.escape(prefix)}(:.*)?")
     found = [path for path in SHM.iterdir() if ours.fullmatch(path.name)]
+    bells = [path for path in found if ":bell." in path.name]
     # The segment last: who notices that it is gone must not find the old semaphores.
-    for path in sorted(found, key=lambda path: ":" not in path.name):
+    for path in sorted(set(found) - set(bells), key=lambda path: ":" not in path.name):
         with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+    for path in bells:
+        with contextlib.suppress(FileNotFoundError, PermissionError):
             path.unlink()
     return bool(found)
 
