@@ -21,6 +21,7 @@ from ._ashm import ffi, lib
 from ._codes import FULL, error
 from ._log import SeldomLogger, logger
 from ._names import encode, encoded, explain, refusal
+from ._patience import PAUSE
 from .errors import InvalidName, LayerClosed, LockTimeout, SegmentCorrupt, SegmentPermission
 
 if TYPE_CHECKING:
@@ -38,17 +39,15 @@ _send: Final = lib.ashm_send
 _receive: Final = lib.ashm_receive
 _ready: Final = lib.ashm_ready
 _EMPTY: Final = lib.ASHM_EMPTY
-_CLOSED: Final = lib.ASHM_CLOSED
+_BUSY: Final = lib.ASHM_BUSY
 _NOT_OPEN: Final = (lib.ASHM_CLOSED, lib.ASHM_REPLACED)
 _BUFFER: Final = lib.ASHM_BUFFER
 _REPLACED: Final = lib.ASHM_REPLACED
 
-# How long an operation waits for a lock before it says who holds it.
-LOCK_WAIT_NS: Final = 10_000_000_000
 # A segment may be removed again while it is being opened; not for ever.
 OPEN_ATTEMPTS: Final = 10
-# Seconds after which no thread is inside a handle that was retired.
-RETIREMENT: Final = 3 * LOCK_WAIT_NS / 1e9
+# After so many times `lock_timeout` no thread is inside a handle that was retired.
+RETIREMENT: Final = 3
 # Bodies up to this size need one call.
 BUFFER_SIZE: Final = 65536
 # Awaited channels that one call reports.
@@ -85,10 +84,20 @@ class _Handles:
         self.current: Any = ffi.NULL
         self._retired: list[tuple[float, Any]] = []  # when, handle
 
+    def leave(self) -> bool:
+        """Give the slot back; False if a lock was not had, and it may be tried again."""
+        handle = self.current
+        if handle:
+            if lib.ashm_leave(handle) != 0:
+                return False
+            self.retire()
+        return True
+
     def retire(self) -> None:
+        """Use the handle no more. A slot that was not given back others have to reap."""
         handle, self.current = self.current, ffi.NULL
         if handle:
-            lib.ashm_leave(handle)
+            lib.ashm_abandon(handle)
             self._retired.append((time.monotonic(), handle))
 
     def close_retired(self, min_age: float) -> None:
@@ -99,6 +108,7 @@ class _Handles:
 
     def close(self) -> None:
         """For the finalizer: no thread has the attachment any more."""
+        self.leave()
         self.retire()
         self.close_retired(0)
 
@@ -110,9 +120,14 @@ class Attachment:
     another: in both cases what was said natively of waiting receivers is gone.
     """
 
-    def __init__(self, config: Config) -> None:
-        """Take the layer's configuration. Nothing is opened yet."""
+    def __init__(self, config: Config, lock_wait_ns: int | None = None) -> None:
+        """Take the layer's configuration. Nothing is opened yet.
+
+        An operation that has waited `lock_wait_ns` for locks, or else `lock_timeout`, raises
+        LockTimeout. It has then done nothing that doing it once more would double.
+        """
         self._config = config
+        self._lock_wait_ns = lock_wait_ns or round(config.lock_timeout * 1e9)
         self._handles = _Handles()
         # Not at exit: a daemon thread may be inside, and the kernel knows who is gone.
         weakref.finalize(self, self._handles.close).atexit = False
@@ -122,6 +137,7 @@ class Attachment:
         self._lost = False  # the segment was replaced, and its successor is not open yet
         self._buffers: list[_Buffer] = []  # that no thread uses now; as for the next
         self._batches: list[tuple[Any, Any]] = []
+        self._unreached: list[Any] = []  # all zero
         self._opening = threading.Lock()
         self.on_fork: Callable[[], None] = _do_nothing
         self.on_replaced: Callable[[], None] = _do_nothing
@@ -170,7 +186,7 @@ class Attachment:
         options.message_memory = config.message_memory
         options.group_memory = config.group_memory
         options.max_message_size = config.max_message_size
-        options.lock_wait_ns = LOCK_WAIT_NS
+        options.lock_wait_ns = self._lock_wait_ns
         ffi.memmove(options.random, os.urandom(32), 32)
         code: int = lib.ashm_open(options, handle)
         if code == 0 and self._clock_ns:
@@ -205,6 +221,7 @@ class Attachment:
                 "and this process goes on with a new one (systemd: RemoveIPC=no)",
                 self._config.prefix,
             )
+            self._handles.leave()
             self._handles.retire()
             self._lost = True
 
@@ -218,10 +235,17 @@ class Attachment:
         """Give the slot back, with this process's channels and memberships.
 
         Waits for calls of other threads to end; later ones raise LayerClosed. A second close
-        does nothing.
+        does nothing. LockTimeout: it is closed, but what it had in the segment is there yet;
+        close it again, or `abandon` that.
         """
         with self._opening:
             self._closed = True
+            if not self._handles.leave():
+                raise self._busy()
+
+    def abandon(self) -> None:
+        """Leave it to the other processes to give the slot back."""
+        with self._opening:
             self._handles.retire()
 
     def _call(self, function: Any, *arguments: Any) -> int:
@@ -233,6 +257,14 @@ class Attachment:
                 self._lose(handle)
             code = function(self._open(), *arguments)
         return code
+
+    def _insist(self, function: Any, *arguments: Any) -> None:
+        """Call what looks at the whole segment, which takes its time, whoever waits."""
+        limit = time.monotonic() + self._config.lock_timeout
+        while (code := self._call(function, *arguments)) == _BUSY and time.monotonic() < limit:
+            time.sleep(PAUSE)
+        if code:
+            raise self._error(code)
 
     # -- messages -----------------------------------------------------------------------
 
@@ -340,8 +372,11 @@ class Attachment:
             raise self._error(code)
         return int(descriptor[0])
 
-    def ready(self) -> list[int]:
-        """Disarm the bell and return the cookies of channels that have a message."""
+    def ready(self) -> tuple[list[int], LockTimeout | None]:
+        """Disarm the bell and return the cookies of channels that have a message.
+
+        With a LockTimeout these may not be all, and `ready` is to be called again, later.
+        """
         try:
             batch = self._batches.pop()
         except IndexError:  # as many threads are inside as there are batches
@@ -350,15 +385,20 @@ class Attachment:
         found: list[int] = []
         more = True
         while more:
+            count[0] = 0
             code = _ready(self._handles.current, cookies, READY_BATCH, count)
             if code in _NOT_OPEN:
                 code = self._call(_ready, cookies, READY_BATCH, count)
+            if code == _BUSY:
+                # Before anything was looked at `count` is not written, and begins as 0.
+                found += ffi.unpack(cookies, count[0])
+                return found, self._busy()
             if code:
                 raise self._error(code)
             found += ffi.unpack(cookies, count[0])
             more = count[0] == READY_BATCH
         self._batches.append(batch)
-        return found
+        return found, None
 
     def arm(self) -> bool:
         """Arm the bell; True if something came meanwhile: call `ready` instead of waiting."""
@@ -384,10 +424,23 @@ class Attachment:
         if code:
             raise self._error(code, channel, group=group)
 
-    def group_send(self, group: str, body: bytes, expiry_ns: int) -> None:
-        """Send a body to the members of a group; without memory it is dropped and logged."""
+    def group_send(self, group: str, body: bytes, expiry_ns: int, reached: Any = None) -> None:
+        """Send a body to the members of a group; without memory it is dropped and logged.
+
+        The LockTimeout of an earlier attempt has in `reached` whom that one has reached.
+        """
         g = encoded(group, "group")
-        code = self._call(lib.ashm_group_send, g, len(g), body, len(body), expiry_ns)
+        first = reached is None
+        if first:
+            try:
+                reached = self._unreached.pop()
+            except IndexError:
+                reached = ffi.new("ashm_reached *")
+        code = self._call(lib.ashm_group_send, g, len(g), body, len(body), expiry_ns, reached)
+        if code == _BUSY:
+            raise self._busy(reached)
+        if first:
+            self._unreached.append(reached)
         if code in FULL:
             # "It cannot raise ChannelFull": the segment counts it, and the log says it.
             self._unsent.warning(
@@ -419,32 +472,27 @@ class Attachment:
     def tick(self) -> None:
         """Look after the segment: sweep, reap, notice that it was replaced."""
         with self._opening:
-            self._handles.close_retired(RETIREMENT)
+            self._handles.close_retired(RETIREMENT * self._config.lock_timeout)
         code = self._call(lib.ashm_tick)
         if code:
             raise self._error(code)
 
     def sweep(self) -> None:
         """Drop everything that has expired, at once."""
-        code = self._call(lib.ashm_sweep)
-        if code:
-            raise self._error(code)
+        self._insist(lib.ashm_sweep)
 
     def verify(self) -> None:
         """Check every invariant of the segment; SegmentCorrupt says which does not hold."""
         report = ffi.new("char[]", 256)
-        code = self._call(lib.ashm_verify, report, 256)
-        if code == lib.ASHM_CORRUPT:
-            raise SegmentCorrupt(ffi.string(report).decode(errors="replace"))
-        if code:
-            raise self._error(code)
+        try:
+            self._insist(lib.ashm_verify, report, 256)
+        except SegmentCorrupt:
+            raise SegmentCorrupt(ffi.string(report).decode(errors="replace")) from None
 
     def info(self) -> SimpleNamespace:
         """Return the figures of ashm_info, by their names there."""
         info = ffi.new("ashm_info *")
-        code = self._call(lib.ashm_get_info, info)
-        if code:
-            raise self._error(code)
+        self._insist(lib.ashm_get_info, info)
         names = [name for name, _ in ffi.typeof("ashm_info").fields]
         return SimpleNamespace(**{name: getattr(info, name) for name in names})
 
@@ -460,14 +508,17 @@ class Attachment:
             return self._busy()
         return error(code, self._config, channel=channel, **circumstances)
 
-    def _busy(self) -> LockTimeout:
+    def _busy(self, reached: Any = None) -> LockTimeout:
         pid, lock = ffi.new("int *"), ffi.new("char **")
         lib.ashm_blame(self._handles.current, pid, lock)
-        what = ffi.string(lock[0]).decode() if lock[0] else "a"
-        return LockTimeout(
-            f"process {pid[0]} holds the {what} lock of prefix {self._config.prefix!r} and "
-            "does not go on; it is most likely stopped. Continue it (kill -CONT), or end it"
+        who = f"process {pid[0]}" if pid[0] else "another process"
+        what = f"the {ffi.string(lock[0]).decode()} lock" if lock[0] else "a lock"
+        error = LockTimeout(
+            f"{who} holds {what} of prefix {self._config.prefix!r} and does not go on; it is "
+            "most likely stopped. Continue it (kill -CONT), or end it"
         )
+        error.reached = reached
+        return error
 
 
 # -- forks ------------------------------------------------------------------------------

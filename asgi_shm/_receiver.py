@@ -16,10 +16,12 @@ import asyncio
 import contextlib
 import itertools
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING, TypeAlias
 
 from ._log import SeldomLogger
+from ._patience import PAUSE, Patience
 from .errors import AsgiShmError, LayerClosed, LockTimeout
 
 if TYPE_CHECKING:
@@ -72,21 +74,29 @@ class _Entry:
 class _Watch:
     """A loop that watches the doorbell. Only its own thread uses this."""
 
-    __slots__ = ("descriptor", "inside", "loop", "tick")
+    __slots__ = ("again", "descriptor", "inside", "loop", "stuck_since", "tick")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.inside = 0  # coroutines of this loop that wait
         self.descriptor = -1
         self.tick: asyncio.TimerHandle | None = None
+        # A lock was not had: look once more, since when it is so.
+        self.again: asyncio.TimerHandle | None = None
+        self.stuck_since: float | None = None
 
 
 class Receiver:
     """The waiting side of an attachment."""
 
-    def __init__(self, attachment: Attachment) -> None:
-        """Take the attachment, and its news of forks and replaced segments."""
+    def __init__(self, attachment: Attachment, lock_timeout: float) -> None:
+        """Take the attachment, and its news of forks and replaced segments.
+
+        A receive that does not get a lock for `lock_timeout` seconds raises LockTimeout; one
+        that waits already goes on waiting, and the log says why nothing comes.
+        """
         self._attachment = attachment
+        self._lock_timeout = lock_timeout
         self._closed = False
         self._cookies = itertools.count(1)
         self._stuck = SeldomLogger()
@@ -113,14 +123,24 @@ class Receiver:
         watch = self._watches.get(loop) or self._add_watch(loop)
         watch.inside += 1
         body = None
+        patience = None
         try:
             while True:
                 self._check_open()
                 missed = entry.missed
                 others = len(entry.inside) > 1
-                body, rung = self._attachment.take_or_await(
-                    entry.name, entry.cookie, others=others
-                )
+                try:
+                    if watch.tick is None:
+                        self._watch(watch)
+                    body, rung = self._attachment.take_or_await(
+                        entry.name, entry.cookie, others=others
+                    )
+                except LockTimeout as refused:
+                    patience = patience or Patience(self._lock_timeout)
+                    # Cancelled here: as below, and if it was woken it has the turn.
+                    await patience.pause(refused)
+                    continue
+                patience = None
                 if body is not None:
                     if others != (len(entry.inside) > 1):
                         self._correct(entry, loop)
@@ -129,8 +149,6 @@ class Receiver:
                     future = self._renew(entry, future)
                 entry.futures.append(future)
                 if missed == entry.missed and not self._closed:
-                    if watch.tick is None:
-                        self._watch(watch)
                     if rung:
                         self._dispatch(loop)
                     # Cancelled here, before or after it was woken: _leave() passes the turn on.
@@ -221,9 +239,28 @@ class Receiver:
                 del self._by_cookie[entry.cookie]
 
     def _unwait(self, entry: _Entry) -> None:
-        # Not the moment to complain: whoever uses the segment next is told.
-        with contextlib.suppress(AsgiShmError):
+        try:
             self._attachment.unwait(entry.channel)
+        except LockTimeout:
+            self._later(self._unwait_again, entry)
+        except AsgiShmError:
+            pass  # not the moment to complain: whoever uses the segment next is told
+
+    def _unwait_again(self, entry: _Entry) -> None:
+        """A lock was not had before. Who has begun to wait meanwhile has to do so anew."""
+        self._unwait(entry)
+        self._nudge(self._entries.get(entry.channel, entry), None)
+
+    def _later(self, call: Callable[[_Entry], None], entry: _Entry) -> None:
+        """Call after a pause, in any loop.
+
+        If there is none nobody waits here any more, and a message that lies there is told to
+        other processes by the sweep.
+        """
+        for watch in tuple(self._watches.values()):
+            with contextlib.suppress(RuntimeError):  # its loop is closed
+                watch.loop.call_soon_threadsafe(watch.loop.call_later, PAUSE, call, entry)
+                return
 
     # -- waking -------------------------------------------------------------------------
 
@@ -233,12 +270,17 @@ class Receiver:
     def _dispatch(self, running: asyncio.AbstractEventLoop) -> None:
         """Wake one future for each channel that has a message."""
         try:
-            cookies = self._attachment.ready()
+            cookies, refused = self._attachment.ready()
         except AsgiShmError as error:
-            self._fail(error)
+            self._fail(error, running)
             return
+        if refused is not None:
+            self._fail(refused, running)
+        elif (watch := self._watches.get(running)) is not None:
+            watch.stuck_since = None
+        watches = tuple(self._watches.values())
         others = 0
-        for watch in tuple(self._watches.values()):
+        for watch in watches:
             others += watch.inside
         for cookie in cookies:
             entry = self._by_cookie.get(cookie)
@@ -246,8 +288,9 @@ class Receiver:
             if entry is not None and self._wake(entry, running):
                 others -= 1
         # The bell is disarmed now, and others may wait yet. Those that were just woken most
-        # likely arm it themselves, so this comes after them.
-        if others > 0:
+        # likely arm it themselves, so this comes after them. In other threads somebody may
+        # have begun to wait, and been counted by neither of us.
+        if others > 0 or len(watches) > 1:
             running.call_soon(self._arm, running)
 
     def _arm(self, running: asyncio.AbstractEventLoop) -> None:
@@ -256,7 +299,7 @@ class Receiver:
         try:
             rung = self._attachment.arm()
         except AsgiShmError as error:
-            self._fail(error)
+            self._fail(error, running)
             return
         if rung:
             self._dispatch(running)
@@ -327,15 +370,28 @@ class Receiver:
                 with contextlib.suppress(RuntimeError):  # its loop is closed
                     future.get_loop().call_soon_threadsafe(_settle, future, error)
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: Exception, running: asyncio.AbstractEventLoop) -> None:
         """The segment cannot be used: whoever waits for it is told.
 
-        But not where a stopped process holds a lock: that passes, and the tick comes again.
+        But not where a lock was not had: that passes, and is tried again.
         """
-        if isinstance(error, LockTimeout):
-            self._stuck.warning("%s", error)
-        else:
+        if not isinstance(error, LockTimeout):
             self._wake_all(error)
+            return
+        watch = self._watches.get(running)
+        if watch is None:
+            return
+        now = time.monotonic()
+        if watch.stuck_since is None:
+            watch.stuck_since = now
+        if now - watch.stuck_since >= self._lock_timeout:
+            self._stuck.warning("%s", error)
+        if watch.again is None:
+            watch.again = running.call_later(PAUSE, self._on_again, watch)
+
+    def _on_again(self, watch: _Watch) -> None:
+        watch.again = None
+        self._dispatch(watch.loop)
 
     # -- watching the bell --------------------------------------------------------------
 
@@ -351,9 +407,10 @@ class Receiver:
         if watch.descriptor >= 0:
             watch.loop.remove_reader(watch.descriptor)
             watch.descriptor = -1
-        if watch.tick is not None:
-            watch.tick.cancel()
-            watch.tick = None
+        for timer in (watch.tick, watch.again):
+            if timer is not None:
+                timer.cancel()
+        watch.tick = watch.again = None
         with self._lock:
             if watch.inside == 0 and self._watches.get(watch.loop) is watch:
                 del self._watches[watch.loop]
@@ -374,7 +431,7 @@ class Receiver:
         try:
             self._attachment.tick()
         except AsgiShmError as error:
-            self._fail(error)
+            self._fail(error, watch.loop)
         else:
             self._dispatch(watch.loop)
 

@@ -194,6 +194,17 @@ class Config:
         allowed=ALLOWED_SIZE,
         check=_size,
     )
+    lock_timeout: float = _option(
+        10,
+        unit="seconds",
+        meaning=(
+            "How long an operation waits for a lock that a living process does not give back, "
+            "most likely because it is stopped, until it raises LockTimeout. The event loop "
+            "runs on meanwhile."
+        ),
+        allowed=ALLOWED_SECONDS,
+        check=_seconds,
+    )
     mode: int = _option(
         0o600,
         meaning="The permissions of the IPC objects, for deployments with several users.",

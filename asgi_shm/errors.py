@@ -184,6 +184,9 @@ class LockTimeout(SegmentError, TimeoutError):
     The message names it. Continue it (SIGCONT) or end it: its unfinished work is then undone.
     """
 
+    # Of a group send: whom it has reached, for the next attempt.
+    reached: object = None
+
 
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = 80

@@ -45,7 +45,8 @@ enum {
     ASHM_SHM_FULL = -5,      /* the file system behind the segment is full */
     ASHM_TOO_LARGE = -6,     /* the message exceeds max_message_size */
     ASHM_BUFFER = -7,        /* receive: the buffer is too small; *length is written */
-    ASHM_BUSY = -8,          /* a lock was not had in time: see ashm_blame() */
+    ASHM_BUSY = -8,          /* a lock was not had in time: see ashm_blame(). Nothing was
+                              * done that doing it once more would double. */
     ASHM_NO_SLOT = -9,       /* every slot belongs to a living process */
     /* state of the segment */
     ASHM_CORRUPT = -20,      /* an invariant does not hold */
@@ -76,7 +77,7 @@ typedef struct {
     uint64_t message_memory;  /* bytes; used when the segment is formatted */
     uint64_t group_memory;    /* bytes; likewise */
     uint64_t max_message_size; /* bytes of one message */
-    uint64_t lock_wait_ns;    /* how long an operation waits for a lock */
+    uint64_t lock_wait_ns;    /* how long an operation waits for locks, in all */
     unsigned char random[32]; /* from the system's generator, fresh at each open */
 } ashm_options;
 
@@ -87,10 +88,14 @@ typedef struct {
 ASHM_API int ashm_open(const ashm_options *options, ashm **handle);
 
 /* Give the slot back, dropping its channels and memberships. Waits for operations
- * that other threads have under way; later ones return ASHM_CLOSED. */
-ASHM_API void ashm_leave(ashm *handle);
+ * that other threads have under way; later ones return ASHM_CLOSED. ASHM_BUSY: that
+ * could not be finished in time. Call again; or call ashm_abandon(), after which the
+ * other processes do it as for one that has died. */
+ASHM_API int ashm_leave(ashm *handle);
+ASHM_API void ashm_abandon(ashm *handle);
 
-/* Leave, if that was not done, and unmap. No thread may use the handle any more. */
+/* Leave or abandon, if that was not done, and unmap. No thread may use the handle any
+ * more. */
 ASHM_API void ashm_close(ashm *handle);
 
 /* The message_memory and group_memory that the segment was formatted with. */
@@ -145,7 +150,7 @@ ASHM_API int ashm_bell(ashm *handle, int *fd);
 
 /* Disarm the doorbell, settle what was broadcast to this process, and write the
  * cookies of up to `size` awaited channels that have a message. *count == size:
- * call again. */
+ * call again. ASHM_BUSY: *count is written as well; call again later. */
 ASHM_API int ashm_ready(ashm *handle, uint64_t *cookies, size_t size, size_t *count);
 
 /* Arm the doorbell. *pending is 1 if something arrived since ashm_ready(): the
@@ -159,8 +164,17 @@ ASHM_API int ashm_group_add(ashm *handle, const char *group, size_t group_length
                             uint32_t capacity);
 ASHM_API int ashm_group_discard(ashm *handle, const char *group, size_t group_length,
                                 const char *channel, size_t channel_length);
+
+/* Which mailboxes a group send has reached: all zero to begin with. */
+typedef struct {
+    uint64_t bits[5];
+} ashm_reached;
+
+/* ASHM_BUSY: the members in some mailbox did not get the message. *reached, which is
+ * written in no other case, says which did: call again with it for the others. */
 ASHM_API int ashm_group_send(ashm *handle, const char *group, size_t group_length,
-                             const void *body, size_t length, uint64_t expiry);
+                             const void *body, size_t length, uint64_t expiry,
+                             ashm_reached *reached);
 
 /* Drop every message and membership. Receivers that wait go on waiting. */
 ASHM_API int ashm_flush(ashm *handle);

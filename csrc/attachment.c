@@ -14,6 +14,13 @@
 
 /* ---- the frame of an operation ---- */
 
+/* A damaged segment may have been removed, so that another can be made: that is the news. */
+static int
+look_again(ashm *a, int rc)
+{
+    return rc == ASHM_CORRUPT && maintain_is_replaced(a) ? ASHM_REPLACED : rc;
+}
+
 static int
 begin(ashm *a, tx *t)
 {
@@ -26,7 +33,7 @@ begin(ashm *a, tx *t)
         return ASHM_REPLACED;
     }
     if ((rc = claim_slot(a)) != 0 || (rc = tx_open(a, t)) != 0) {
-        return rc;
+        return look_again(a, rc);
     }
     if (ASHM_UNLIKELY(atomic_load_explicit(&a->closing, memory_order_seq_cst) != 0)) {
         tx_close(t);
@@ -36,7 +43,7 @@ begin(ashm *a, tx *t)
     if (ASHM_UNLIKELY(t->lane->held != 0) && (rc = message_drop_held(t)) != 0) {
         tx_close(t);
     }
-    return rc;
+    return look_again(a, rc);
 }
 
 static int
@@ -46,7 +53,7 @@ end(ashm *a, tx *t, int rc)
         (void)maintain_tick(a, t); /* it is not this operation that failed */
     }
     tx_close(t);
-    return rc;
+    return look_again(a, rc);
 }
 
 static bool
@@ -89,10 +96,16 @@ ashm_open(const ashm_options *options, ashm **handle)
     return claim_open(options, handle);
 }
 
-void
+int
 ashm_leave(ashm *a)
 {
-    claim_leave(a);
+    return claim_leave(a);
+}
+
+void
+ashm_abandon(ashm *a)
+{
+    claim_abandon(a);
 }
 
 void
@@ -264,7 +277,7 @@ ashm_group_discard(ashm *a, const char *group, size_t group_length, const char *
 
 int
 ashm_group_send(ashm *a, const char *group, size_t group_length, const void *body,
-                size_t length, uint64_t expiry)
+                size_t length, uint64_t expiry, ashm_reached *reached)
 {
     if (!names_is_group(group, group_length)) {
         return ASHM_BAD_NAME;
@@ -272,9 +285,9 @@ ashm_group_send(ashm *a, const char *group, size_t group_length, const void *bod
     if (a != NULL && is_too_large(a, length)) {
         return ASHM_TOO_LARGE;
     }
-    OPERATION_ENDING(a, t,
-                     membership_send(&t, group, group_length, body, (uint32_t)length, expiry),
-                     end_group_send);
+    OPERATION_ENDING(
+        a, t, membership_send(&t, group, group_length, body, (uint32_t)length, expiry, reached),
+        end_group_send);
 }
 
 /* ---- the whole ---- */
@@ -301,7 +314,7 @@ ashm_tick(ashm *a)
         rc = maintain_tick(a, &t);
         tx_close(&t);
     }
-    return rc;
+    return look_again(a, rc);
 }
 
 int

@@ -13,8 +13,6 @@
 #include "pages.h"
 #include "reap.h"
 
-#define FORMAT_WAIT (10 * NS_PER_SECOND)
-
 /* ---- formatting ---- */
 
 /* The shared locks have a semaphore each; the processes' mailboxes share the rest. */
@@ -219,7 +217,7 @@ claim_open(const ashm_options *options, ashm **handle)
     memcpy(a->random, options->random, sizeof a->random);
     if ((rc = make_private(a)) != 0 || (rc = open_object(a)) != 0 ||
         (rc = open_semaphores(a)) != 0 ||
-        (rc = kernel_lock(a->name, &a->id, BYTE_FORMAT, FORMAT_WAIT, &guard)) != 0) {
+        (rc = kernel_lock(a->name, &a->id, BYTE_FORMAT, options->lock_wait_ns, &guard)) != 0) {
         goto out;
     }
     rc = map_or_format(a, options);
@@ -426,37 +424,32 @@ claim_slot_slow(ashm *a)
 
 /* ---- closing ---- */
 
-/* Let the operations that are under way end. false: one does not, in all the time it has. */
-static bool
+/* Let the operations that are under way end. */
+static int
 wait_for_lanes(ashm *a)
 {
     const struct timespec pause = {.tv_nsec = NS_PER_MS / 10};
-    uint64_t deadline = clock_monotonic() + a->lock_wait_ns + NS_PER_SECOND;
+    uint64_t deadline = clock_monotonic() + a->lock_wait_ns;
 
     while (atomic_load_explicit(&a->own->lanes, memory_order_seq_cst) != 0) {
         if (clock_monotonic() > deadline) {
-            return false;
+            return ASHM_BUSY;
         }
         nanosleep(&pause, NULL);
     }
-    return true;
+    return 0;
 }
 
-static void
-leave_slot(ashm *a)
+static int
+give_slot_back(ashm *a)
 {
-    int guard;
+    int guard, rc;
 
-    /* If the lock is not had, whoever looks after the segment next finds us dead. */
-    if (kernel_lock(a->name, &a->id, BYTE_RECOVERY, a->lock_wait_ns, &guard) == 0) {
-        (void)reap_slot(a, a->own->slot);
+    if ((rc = kernel_lock(a->name, &a->id, BYTE_RECOVERY, a->lock_wait_ns, &guard)) == 0) {
+        rc = reap_slot(a, a->own->slot);
         kernel_unlock(guard, BYTE_RECOVERY);
     }
-    /* Here too: nobody reaps the slots of a segment that has lost its name. The descriptor
-     * stays until the handle is closed: another thread's event loop may not have been told yet
-     * that it is not to watch it. */
-    doorbell_unlink(a, a->own->slot, a->own->generation);
-    life_release(a->life);
+    return rc;
 }
 
 static void
@@ -468,20 +461,53 @@ close_descriptor(ashm *a)
     a->fd = -1;
 }
 
-void
+/* The bell's descriptor stays until the handle is closed: another thread's event loop may not
+ * have been told yet that it is not to watch it. Its name goes here, too: nobody reaps the
+ * slots of a segment that has lost its own. */
+static void
+detach(ashm *a)
+{
+    own_process *own = a->own;
+
+    if (atomic_load_explicit(&own->attached, memory_order_acquire) != 0) {
+        doorbell_unlink(a, own->slot, own->generation);
+        life_release(a->life);
+        atomic_store_explicit(&own->attached, 0, memory_order_release);
+    }
+    close_descriptor(a);
+}
+
+int
 claim_leave(ashm *a)
 {
     own_process *own = a->own;
+    int rc;
 
     /* Sequential: see lane_take(). */
     atomic_store_explicit(&a->closing, 1, memory_order_seq_cst);
     pthread_mutex_lock(&own->claiming);
-    if (wait_for_lanes(a)) {
+    if ((rc = wait_for_lanes(a)) == 0) {
         if (atomic_load_explicit(&own->attached, memory_order_acquire) != 0) {
-            leave_slot(a);
-            atomic_store_explicit(&own->attached, 0, memory_order_release);
+            rc = give_slot_back(a);
         }
-        close_descriptor(a);
+        if (rc != ASHM_BUSY) { /* what else it may be, waiting will not help */
+            detach(a);
+            rc = 0;
+        }
+    }
+    pthread_mutex_unlock(&own->claiming);
+    return rc;
+}
+
+void
+claim_abandon(ashm *a)
+{
+    own_process *own = a->own;
+
+    pthread_mutex_lock(&own->claiming);
+    /* With an operation under way the slot is not for others yet: it goes with the handle. */
+    if (atomic_load_explicit(&own->lanes, memory_order_seq_cst) == 0) {
+        detach(a);
     }
     pthread_mutex_unlock(&own->claiming);
 }
@@ -490,7 +516,8 @@ void
 claim_close(ashm *a)
 {
     if (a->own != NULL) {
-        claim_leave(a);
+        (void)claim_leave(a);
+        claim_abandon(a);
         doorbell_close(a);
         munmap(a->own, PAGE_SIZE_SHM);
     }

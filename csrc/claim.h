@@ -16,8 +16,11 @@
 
 int claim_open(const ashm_options *options, ashm **handle);
 
-/* Give the slot back; no operation begins any more. */
-void claim_leave(ashm *a);
+/* Give the slot back; no operation begins any more. ASHM_BUSY: not yet, try again. */
+int claim_leave(ashm *a);
+
+/* Let go of a slot that could not be given back: the other processes reap it. */
+void claim_abandon(ashm *a);
 
 /* And forget everything. */
 void claim_close(ashm *a);

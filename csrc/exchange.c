@@ -90,8 +90,9 @@ exchange_send(tx *t, const char *name, size_t name_length, const void *body, uin
         }
         mailbox_leave(t);
     }
+    /* Busy: the lane's next user gives it back. */
     dropped = message_drop_held(t);
-    return rc != 0 ? rc : dropped;
+    return rc != 0 || dropped == ASHM_BUSY ? rc : dropped;
 }
 
 /* ---- receive ---- */
@@ -312,8 +313,11 @@ ready_in(tx *t, uint32_t mailbox, uint64_t *cookies, size_t size, size_t *count)
     }
     while (n < size && waiters_may_be_ready(t->party.a, mailbox, slot) && t->fault == 0) {
         n += waiters_next_ready(t, slot, &cookies[n]) ? 1 : 0;
-        if (tx_room(t) < 2 * READY_ROOM && (rc = tx_commit(t)) != 0) {
-            break;
+        if (tx_room(t) < 2 * READY_ROOM) {
+            if ((rc = tx_commit(t)) != 0) {
+                break;
+            }
+            *count = n;
         }
     }
     if (rc == 0 && (rc = tx_commit(t)) == 0) {
@@ -341,5 +345,5 @@ exchange_ready(tx *t, uint64_t *cookies, size_t size, size_t *count)
     }
     /* What was taken off is told even if a later mailbox was not had. */
     *count = n;
-    return n > 0 ? 0 : rc;
+    return n > 0 && rc != ASHM_BUSY ? 0 : rc;
 }

@@ -51,6 +51,8 @@ struct ashm {
     atomic_u32 closing;     /* no operation begins any more */
     atomic_u32 blame_pid;
     _Atomic(const char *) blame_lock;
+    _Atomic(const lock_shm *) stuck; /* was waited for in vain: see lock.c */
+    atomic_u64 stuck_until;
 
     char *name;
     object_id id;
@@ -74,6 +76,15 @@ handle_now(const ashm *a)
     now = clock_monotonic() - (uint64_t)a->clock_offset;
     seen = load_relaxed64(&a->header->clock); /* a bound; nothing was published with it */
     return now > seen ? now : seen;
+}
+
+/* Who is waited for in vain, for ashm_blame(). For a message only: another thread may blame
+ * another at the same time. */
+static inline void
+handle_blame(ashm *a, uint32_t pid, const char *lock)
+{
+    atomic_store_explicit(&a->blame_pid, pid, memory_order_relaxed);
+    atomic_store_explicit(&a->blame_lock, lock, memory_order_relaxed);
 }
 
 /* A descriptor of the segment: for fcntl and fallocate. Programs that close all

@@ -10,6 +10,9 @@ enum { SPINS = 200 };
 #define SLICE_FIRST (5 * NS_PER_MS)
 #define SLICE_LAST (50 * NS_PER_MS)
 
+/* So long after somebody gave up on a lock others of its handle do not wait for it. */
+#define STUCK_TIME (20 * NS_PER_MS)
+
 static sem_t *
 lock_semaphore(const ashm *a, const lock_shm *lock)
 {
@@ -48,31 +51,64 @@ static int
 gave_up(ashm *a, uint64_t word, const char *what)
 {
     uint32_t slot = lock_owner_slot(word);
-    uint32_t pid = slot < ASHM_SLOTS ? handle_slot(a, slot)->pid : 0;
 
-    atomic_store_explicit(&a->blame_pid, pid, memory_order_relaxed); /* for a message only */
-    atomic_store_explicit(&a->blame_lock, what, memory_order_relaxed);
+    handle_blame(a, slot < ASHM_SLOTS ? handle_slot(a, slot)->pid : 0, what);
     return ASHM_BUSY;
 }
 
-static int
-wait_for(const lock_party *party, lock_shm *lock, const char *what)
+/* Others of the handle need not wait for it now. Only a hint, so its two words may be of
+ * two locks. */
+static void
+remember_stuck(ashm *a, const lock_shm *lock, uint64_t now)
 {
-    ashm *a = party->a;
-    uint64_t now = clock_monotonic();
-    uint64_t deadline = now + party->wait_ns;
-    uint64_t slice = SLICE_FIRST;
-    uint64_t slice_end = now + slice;
-    uint64_t word;
-    int rc;
+    atomic_store_explicit(&a->stuck, lock, memory_order_relaxed);
+    store_relaxed64(&a->stuck_until, now + STUCK_TIME);
+}
 
-    /* Critical sections are short: most waits end here. */
+static bool
+is_stuck(const ashm *a, const lock_shm *lock, uint64_t now)
+{
+    return atomic_load_explicit(&a->stuck, memory_order_relaxed) == lock &&
+           now < load_relaxed64(&a->stuck_until);
+}
+
+static uint64_t
+wait_until(lock_party *party, const lock_shm *lock, uint64_t now)
+{
+    if (party->deadline == 0) {
+        party->deadline = now + party->wait_ns;
+    }
+    return is_stuck(party->a, lock, now) ? now : party->deadline;
+}
+
+/* Critical sections are short: most waits end here. */
+static bool
+spin(const lock_party *party, lock_shm *lock)
+{
     for (int i = 0; i < SPINS; i++) {
         cpu_relax();
         if (load_relaxed64(&lock->word) == 0 && cas_acquire64(&lock->word, 0, party->owner)) {
-            return 0;
+            return true;
         }
     }
+    return false;
+}
+
+static int
+wait_for(lock_party *party, lock_shm *lock, const char *what)
+{
+    ashm *a = party->a;
+    uint64_t slice = SLICE_FIRST;
+    uint64_t now, deadline, slice_end, word;
+    bool last = false;
+    int rc;
+
+    if (spin(party, lock)) {
+        return 0;
+    }
+    now = clock_monotonic();
+    deadline = wait_until(party, lock, now);
+    slice_end = now + slice < deadline ? now + slice : deadline;
     for (;;) {
         word = load_relaxed64(&lock->word); /* the CAS below decides */
         if (word == 0) {
@@ -82,27 +118,32 @@ wait_for(const lock_party *party, lock_shm *lock, const char *what)
             }
             continue;
         }
+        if (last) {
+            return gave_up(a, word, what);
+        }
         if (!(word & LOCK_WAITERS) && !cas_acquire64(&lock->word, word, word | LOCK_WAITERS)) {
             continue;
         }
-        sleep_until(lock_semaphore(a, lock), slice_end);
-        now = clock_monotonic();
         if (now < slice_end) {
-            continue;
+            sleep_until(lock_semaphore(a, lock), slice_end);
+            if ((now = clock_monotonic()) < slice_end) {
+                continue;
+            }
+            if (now >= deadline) {
+                remember_stuck(a, lock, now);
+            }
         }
         if ((rc = look_for_dead(party, word)) != 0) {
             return rc;
         }
-        if (now >= deadline) {
-            return gave_up(a, word, what);
-        }
+        last = now >= deadline;
         slice = slice * 2 < SLICE_LAST ? slice * 2 : SLICE_LAST;
-        slice_end = now + slice;
+        slice_end = now + slice < deadline ? now + slice : deadline;
     }
 }
 
 int
-lock_wait(const lock_party *party, lock_shm *lock, const char *what)
+lock_wait(lock_party *party, lock_shm *lock, const char *what)
 {
     slot_shm *slot = handle_slot(party->a, lock_owner_slot(party->owner));
     lane_counters *counters = &slot->lanes[lock_owner_lane(party->owner)].counters;

@@ -14,8 +14,10 @@
  *
  * A waiter whose slice ends looks whether the owner lives. If not, it undoes the
  * owner's transaction and frees the words in its name (recover.h), and goes on.
- * A stopped owner lives, and its lock is never taken: the waiter gives up after
- * the handle's lock_wait_ns with ASHM_BUSY and leaves word of whom it waited for.
+ * A stopped owner lives, and its lock is never taken: an operation that has waited
+ * for lock_wait_ns of its handle, in all, gives up with ASHM_BUSY and leaves word
+ * of whom it waited for. For a moment after that others of the handle only look:
+ * an event loop with many callers is not to wait for each of them in turn.
  *
  * Ranks. An operation takes them in this order, at most one of each:
  *   1  a mailbox of the commons, or a slot's mailbox
@@ -60,21 +62,22 @@ lock_owner_generation(uint64_t word)
 /* Who takes a lock. */
 typedef struct lock_party {
     ashm *a;
-    uint64_t owner;  /* lock_owner() */
-    uint64_t wait_ns; /* how long to wait for a lock */
-    bool recovering; /* holds the recovery lock, and acts in a dead owner's name */
+    uint64_t owner;    /* lock_owner() */
+    uint64_t wait_ns;  /* how long to wait for locks */
+    uint64_t deadline; /* when that is over; 0: it has not waited yet */
+    bool recovering;   /* holds the recovery lock, and acts in a dead owner's name */
 } lock_party;
 
 /* Names of the ranks, for ashm_blame(). */
 extern const char LOCK_COMMONS[], LOCK_MAILBOX[], LOCK_MEMORY[];
 
 /* Not inline: the word is owned by somebody else. */
-int lock_wait(const lock_party *party, lock_shm *lock, const char *what);
+int lock_wait(lock_party *party, lock_shm *lock, const char *what);
 void lock_wake(ashm *a, lock_shm *lock);
 
 /* 0, ASHM_BUSY, or what recovery met. */
 static inline int
-lock_acquire(const lock_party *party, lock_shm *lock, const char *what)
+lock_acquire(lock_party *party, lock_shm *lock, const char *what)
 {
     if (ASHM_LIKELY(
             cas_acquire64(&lock->word, 0, party->owner))) { /* P1: with lock_release() */

@@ -247,10 +247,6 @@ mailbox_broadcast(tx *t, uint32_t index, uint32_t hash, const char *name, size_t
             rc = tx_commit(t); /* only the filter's bucket was the same */
         }
     }
-    /* The commons have no process that would settle it. */
-    if (rc == 0 && index < COMMONS) {
-        rc = mailbox_settle(t);
-    }
     mailbox_leave(t);
     return rc;
 }

@@ -25,6 +25,17 @@ has_lost_its_name(const ashm *a)
     return lost;
 }
 
+bool
+maintain_is_replaced(ashm *a)
+{
+    bool lost = has_lost_its_name(a);
+
+    if (lost) {
+        atomic_store_explicit(&a->replaced, 1, memory_order_relaxed);
+    }
+    return lost;
+}
+
 static void
 advance_clock(ashm *a, uint64_t now)
 {
@@ -74,8 +85,7 @@ maintain_tick(ashm *a, tx *t)
     int rc;
 
     store_relaxed64(&a->tick_at, now + MAINTAIN_INTERVAL);
-    if (has_lost_its_name(a)) {
-        atomic_store_explicit(&a->replaced, 1, memory_order_relaxed);
+    if (maintain_is_replaced(a)) {
         return ASHM_REPLACED;
     }
     if (!takes_turn(a, now)) {

@@ -22,7 +22,10 @@ maintain_is_due(const ashm *a, uint64_t now)
     return now >= at || at - now > 2 * MAINTAIN_INTERVAL; /* or the tests' clock was put back */
 }
 
-/* ASHM_REPLACED if the segment has lost its name. */
+/* Has the segment lost its name? From then on every operation says ASHM_REPLACED. */
+bool maintain_is_replaced(ashm *a);
+
+/* ASHM_REPLACED if it has. */
 int maintain_tick(ashm *a, tx *t);
 
 /* Everything at once, for want of memory; not more often than makes sense. false: too soon. */

@@ -85,29 +85,40 @@ membership_discard(tx *t, const char *group_name, size_t group_length, const cha
     return rc;
 }
 
-/* The mailboxes that may have members. */
+_Static_assert(MAILBOXES <= 64 * sizeof(ashm_reached) / sizeof(uint64_t),
+               "a bit for each mailbox");
+
+static bool
+is_reached(const ashm_reached *reached, uint32_t mailbox)
+{
+    return (reached->bits[mailbox / 64] >> mailbox % 64 & 1) != 0;
+}
+
+/* The mailboxes that may have members, but for those that an earlier attempt has reached. */
 static uint32_t
-find_targets(const ashm *a, uint32_t hash, uint16_t targets[MAILBOXES])
+find_targets(const ashm *a, uint32_t hash, const ashm_reached *reached,
+             uint16_t targets[MAILBOXES])
 {
     uint32_t mailboxes = COMMONS + handle_slots_high(a);
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < mailboxes; i++) {
-        if (group_may_be_in(a, i, hash)) {
+        if (group_may_be_in(a, i, hash) && !is_reached(reached, i)) {
             targets[n++] = (uint16_t)i;
         }
     }
     return n;
 }
 
-int
-membership_send(tx *t, const char *group, size_t group_length, const void *body,
-                uint32_t length, uint64_t expiry)
+/* Append a broadcast to each target. A mailbox that cannot be entered misses the message; the
+ * others get it. */
+static int
+broadcast(tx *t, const char *group, size_t group_length, const void *body, uint32_t length,
+          uint64_t deadline, ashm_reached *reached)
 {
     uint32_t hash = group_hash(t, group, group_length);
-    uint64_t deadline = deadline_of(t, expiry);
     uint16_t targets[MAILBOXES];
-    uint32_t n = find_targets(t->party.a, hash, targets);
+    uint32_t n = find_targets(t->party.a, hash, reached, targets);
     uint32_t message;
     int rc, one;
 
@@ -118,11 +129,45 @@ membership_send(tx *t, const char *group, size_t group_length, const void *body,
         return rc;
     }
     message_write(t, message, body, length);
-    /* A mailbox that cannot be entered misses the message; the others get it. */
     for (uint32_t i = 0; i < n; i++) {
         one = mailbox_broadcast(t, targets[i], hash, group, group_length, deadline);
+        if (one == 0) {
+            reached->bits[targets[i] / 64] |= UINT64_C(1) << targets[i] % 64;
+        }
         rc = rc != 0 ? rc : one;
     }
-    one = message_drop_held(t);
-    return rc != 0 ? rc : one;
+    one = message_drop_held(t); /* busy: the lane's next user gives it back */
+    return rc != 0 || one == ASHM_BUSY ? rc : one;
+}
+
+/* The commons have no process that would settle them. */
+static int
+settle_commons(tx *t)
+{
+    int rc = 0, one;
+
+    for (uint32_t i = 0; i < COMMONS; i++) {
+        if (mailbox_may_have_broadcasts(t->party.a, i)) {
+            if ((one = mailbox_enter(t, i)) == 0) {
+                mailbox_leave(t);
+            }
+            rc = rc != 0 ? rc : one;
+        }
+    }
+    return rc;
+}
+
+int
+membership_send(tx *t, const char *group, size_t group_length, const void *body,
+                uint32_t length, uint64_t expiry, ashm_reached *reached)
+{
+    ashm_reached so_far = *reached;
+    int rc = broadcast(t, group, group_length, body, length, deadline_of(t, expiry), &so_far);
+    int settled = settle_commons(t);
+
+    rc = rc != 0 ? rc : settled;
+    if (rc == ASHM_BUSY) {
+        *reached = so_far;
+    }
+    return rc;
 }

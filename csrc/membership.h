@@ -14,6 +14,6 @@ int membership_add(tx *t, const char *group, size_t group_length, const char *ch
 int membership_discard(tx *t, const char *group, size_t group_length, const char *channel,
                        size_t channel_length);
 int membership_send(tx *t, const char *group, size_t group_length, const void *body,
-                    uint32_t length, uint64_t expiry);
+                    uint32_t length, uint64_t expiry, ashm_reached *reached);
 
 #endif

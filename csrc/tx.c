@@ -2,6 +2,7 @@
 #include "tx.h"
 
 #include <string.h>
+#include <unistd.h>
 
 /* Fork waits for a reaper (process.h), so a reaper does not wait long for a lock that a stopped
  * process may hold; it comes again. */
@@ -35,6 +36,7 @@ begin(tx *t, ashm *a, uint32_t slot)
 
     t->party.a = a;
     t->party.owner = lock_owner(generation, slot, t->lane_index);
+    t->party.deadline = 0;
     t->lane = &s->lanes[t->lane_index];
     t->fault = 0;
     t->mailbox = NULL;
@@ -54,6 +56,7 @@ tx_open(ashm *a, tx *t)
         /* More threads inside than lanes: rare, and soon over. */
         while (!lane_take(t)) {
             if (clock_monotonic() > deadline) {
+                handle_blame(a, (uint32_t)getpid(), "lane");
                 return ASHM_BUSY;
             }
             nanosleep(&pause, NULL);
@@ -72,7 +75,7 @@ tx_open_dead(ashm *a, uint32_t slot, uint32_t lane, tx *t)
     t->lane_index = lane;
     begin(t, a, slot);
     t->scratch = a->scratch + LANES * PAGE_SIZE_SHM; /* one recovers at a time */
-    t->party.wait_ns = REAPER_WAIT;
+    t->party.wait_ns = a->lock_wait_ns < REAPER_WAIT ? a->lock_wait_ns : REAPER_WAIT;
     t->party.recovering = true;
 }
 

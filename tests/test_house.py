@@ -41,6 +41,7 @@ PYTHON_ORDER = [
     "segment",
     "_names",
     "_codes",
+    "_patience",
     "_attachment",
     "_receiver",
     "stats",

@@ -160,8 +160,10 @@ lab_send(ashm *a, const char *channel, uint32_t number, size_t length, uint64_t 
 int
 lab_group_send(ashm *a, const char *group, uint32_t number, size_t length)
 {
+    ashm_reached reached = {{0}};
+
     lab_prepare(number, length);
-    return ashm_group_send(a, group, strlen(group), body, length, 60 * SECOND);
+    return ashm_group_send(a, group, strlen(group), body, length, 60 * SECOND, &reached);
 }
 
 uint32_t

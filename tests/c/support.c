@@ -295,7 +295,9 @@ leave(ashm *a, const char *group, const char *channel)
 int
 tell(ashm *a, const char *group, const char *text)
 {
-    return ashm_group_send(a, group, strlen(group), text, strlen(text), 60 * SECOND);
+    ashm_reached reached = {{0}};
+
+    return ashm_group_send(a, group, strlen(group), text, strlen(text), 60 * SECOND, &reached);
 }
 
 const char *

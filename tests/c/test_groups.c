@@ -368,10 +368,12 @@ test_without_memory_for_the_message_nobody_gets_it_and_it_is_counted(void)
     static char large[MIB];
     segment s;
     ashm *a, *b = two_processes(&s, &a);
+    ashm_reached reached = {{0}};
 
     OK(join(a, "room", ours));
     OK(ashm_send(a, "large", 5, large, 1000000, 60 * SECOND, 10));
-    EXPECT_EQ(ashm_group_send(a, "room", 4, large, 1000000, 60 * SECOND), ASHM_MESSAGES_FULL);
+    EXPECT_EQ(ashm_group_send(a, "room", 4, large, 1000000, 60 * SECOND, &reached),
+              ASHM_MESSAGES_FULL);
     EXPECT_EQ(info_of(a).unsent, 1);
     EXPECT(take(a, ours) == NULL);
     ashm_close(b);

@@ -311,7 +311,7 @@ test_a_process_leaves_while_its_threads_are_inside(void)
             run(&threads[i], send_until_closed, b);
         }
         EXPECT_TEXT(wait_and_take(a), "x");
-        ashm_leave(b);
+        OK(ashm_leave(b));
         for (int i = 0; i < CROWD; i++) {
             pthread_join(threads[i], NULL);
         }

@@ -34,6 +34,7 @@ def test_the_defaults():
         message_memory=104857600,
         group_memory=20971520,
         max_message_size=4194304,
+        lock_timeout=10.0,
         mode=0o600,
         group=None,
     )
