@@ -2,9 +2,13 @@
 
 Each thread of a process has a journal. A line is one write(), so it outlives a kill:
 
+    P pid           the process
     I id channel    about to send; of a group: "group:<name>" in the channel's place
     S id            sent
-    F id            refused: the channel or the memory is full
+    F id why        refused: no room in the channel, or no memory
+    D id            to a group, and dropped by some or all for want of memory
+    B channel       about to read a channel
+    U channel       does not read it any more
     R id channel    received
     J group channel joined
     L group channel about to leave
@@ -27,6 +31,10 @@ from typing import Any
 NORMAL = [f"normal.{n}" for n in range(6)]
 FAMILY = [f"family!{n}" for n in range(3)]  # any process reads them, as "family!"
 GROUPS = [f"group.{n}" for n in range(4)]
+# A group whose members are these from the first message to the last. One is of the family, so
+# that whoever reads "family!" knows where a message to the group was.
+IN_ALL = FAMILY[0]
+ALL, MEMBERS = "all", [*NORMAL[4:], IN_ALL]
 
 
 @dataclass
@@ -38,7 +46,11 @@ class Arena:
     options: dict[str, Any]
     seed: int
     flushes: bool = False  # messages may go for other reasons than being received
+    greed: int = 0  # how many at once, where somebody wants all the memory there is
     control: mmap.mmap = field(default_factory=lambda: mmap.mmap(-1, mmap.PAGESIZE))
+
+    def __post_init__(self) -> None:
+        (self.directory / "own").mkdir()
 
     def calm_down(self) -> None:
         """Nobody begins anything new; what is queued is read."""
@@ -58,12 +70,31 @@ class Arena:
     def journal(self) -> Journal:
         return Journal(self.directory / f"{os.urandom(4).hex()}.journal")
 
+    # -- channels of processes, known to the others by files of these names --------------
+
+    def advertise(self, channel: str) -> None:
+        (self.directory / "own" / f"{os.getpid()}:{channel}").touch()
+
+    def withdraw(self, channel: str) -> None:
+        (self.directory / "own" / f"{os.getpid()}:{channel}").unlink(missing_ok=True)
+
+    def advertised(self) -> list[str]:
+        names = os.listdir(self.directory / "own")  # noqa: PTH208 -- names, and often
+        return [name.partition(":")[2] for name in names]
+
+    def forget(self, pids: set[int]) -> None:
+        """Withdraw what processes have advertised that are no more."""
+        for path in (self.directory / "own").iterdir():
+            if int(path.name.partition(":")[0]) in pids:
+                path.unlink(missing_ok=True)
+
 
 class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.name = path.stem
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self.note("P", os.getpid())
 
     def note(self, kind: str, *words: object) -> None:
         text = " ".join(map(str, (time.monotonic_ns(), kind, *words)))
@@ -71,16 +102,3 @@ class Journal:
 
     def close(self) -> None:
         os.close(self._fd)
-
-
-def advertise(directory: Path, channel: str) -> None:
-    """Let the others know of a channel of this process's own."""
-    (directory / "own" / channel).touch()
-
-
-def advertised(directory: Path) -> list[str]:
-    return os.listdir(directory / "own")  # noqa: PTH208 -- names, and often
-
-
-def withdraw(directory: Path, channel: str) -> None:
-    (directory / "own" / channel).unlink(missing_ok=True)

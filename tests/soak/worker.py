@@ -1,14 +1,13 @@
 """What one process of a soak does: everything that a layer can, at random, until it dies.
 
 It may be killed by others, and it sets itself timers that kill it a few microseconds into an
-operation: a signal's default action, so that no code of Python's stands in between.
+operation. Children that it forks live the same life, and it kills some of them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import faulthandler
 import gc
 import os
 import random
@@ -21,7 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asgi_shm import ChannelFull, ShmChannelLayer
-from tests.soak.arena import FAMILY, GROUPS, NORMAL, advertise, advertised, withdraw
+from asgi_shm.errors import MemoryFull
+from tests.soak.arena import ALL, FAMILY, GROUPS, IN_ALL, NORMAL
+from tests.soak.timer import KillTimer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +31,20 @@ if TYPE_CHECKING:
 
 SIZES = (0, 1, 30, 100, 1000, 2030, 2050, 5000, 40_000)
 WEIGHTS = (4, 4, 8, 8, 4, 2, 2, 2, 1)
+# The group of those who want all memory; nobody sends to it.
+HOARD = "hoard"
+
+
+class Dropped(threading.local):
+    """Stands where a layer warns of messages to groups that were dropped: counts them."""
+
+    count = 0
+
+    def warning(self, *_: object) -> None:
+        self.count += 1
+
+
+DROPPED = Dropped()
 
 
 def filler(text: str, size: int) -> bytes:
@@ -40,17 +55,24 @@ def filler(text: str, size: int) -> bytes:
 class Worker:
     """The life of a process, in one of its threads: each has a loop, and all have one layer."""
 
-    def __init__(self, arena: Arena, layer: ShmChannelLayer, journal: Journal) -> None:
+    def __init__(
+        self,
+        arena: Arena,
+        layer: ShmChannelLayer,
+        journal: Journal,
+        timer: KillTimer | None = None,
+    ) -> None:
         self.arena = arena
         self.layer = layer
         self.journal = journal
+        self.timer = timer
         self.random = random.Random(f"{arena.seed}-{journal.name}")
         self.serial = 0
         self.own: list[str] = []
         self.solo: list[str] = []
         self.readers: dict[asyncio.Task[None], str] = {}
         self.joined: set[tuple[str, str]] = set()
-        self.may_kill = False
+        self.children: list[int] = []
 
     # -- reading ------------------------------------------------------------------------
 
@@ -66,13 +88,16 @@ class Worker:
 
     def got(self, channel: str, message: dict[str, Any]) -> None:
         text, size, data = message["id"], message["size"], message["data"]
-        self.journal.note("R", text, channel if channel[-1] != "!" else message["to"])
+        if channel == "family!":
+            channel = message["to"] if message["to"] in FAMILY else IN_ALL
+        self.journal.note("R", text, channel)
         if data != filler(text, size):
             self.journal.note("X", f"message {text} of {size} bytes is damaged")
 
     def start_reader(self, channel: str) -> None:
         if channel in self.solo and channel in self.readers.values():
             return
+        self.journal.note("B", channel)
         task = asyncio.ensure_future(self.read(channel))
         self.readers[task] = channel
 
@@ -85,35 +110,52 @@ class Worker:
             ):
                 raise outcome
         for task in tasks:
-            del self.readers[task]
+            self.journal.note("U", self.readers.pop(task))
 
     # -- the things that a process does -------------------------------------------------
 
-    def message(self, to: str) -> dict[str, Any]:
+    def message(self, to: str, size: int | None = None) -> dict[str, Any]:
         self.serial += 1
         text = f"{self.journal.name}.{self.serial}"
-        size = self.random.choices(SIZES, WEIGHTS)[0]
+        if size is None:
+            size = self.random.choices(SIZES, WEIGHTS)[0]
         self.journal.note("I", text, to)
         return {"type": "soak", "id": text, "to": to, "size": size, "data": filler(text, size)}
 
-    async def send(self) -> None:
-        names = advertised(self.arena.directory)
-        to = self.random.choice(
-            self.random.choice([NORMAL, FAMILY, names or NORMAL, names or NORMAL])
-        )
-        message = self.message(to)
+    async def send(self, to: str | None = None, size: int | None = None) -> None:
+        if to is None:
+            names = self.arena.advertised() or NORMAL
+            to = self.random.choice(self.random.choice([NORMAL, FAMILY, names, names]))
+        message = self.message(to, size)
         try:
             await self.layer.send(to, message)
+        except MemoryFull:
+            self.journal.note("F", message["id"], "memory")
         except ChannelFull:
-            self.journal.note("F", message["id"])
+            self.journal.note("F", message["id"], "room")
         else:
             self.journal.note("S", message["id"])
 
     async def send_to_group(self) -> None:
-        group = self.random.choice(GROUPS)
+        group = self.random.choice([*GROUPS, ALL])
         message = self.message(f"group:{group}")
+        before = DROPPED.count
         await self.layer.group_send(group, message)
-        self.journal.note("S", message["id"])
+        self.journal.note("S" if DROPPED.count == before else "D", message["id"])
+
+    async def want_all(self) -> None:
+        """Take what messages, or memberships, may take of the memory."""
+        if self.random.random() > 0.05:
+            return
+        if self.random.random() < 0.5:
+            to = self.random.choice([*NORMAL, *self.own])
+            for _ in range(self.arena.greed):
+                await self.send(to, max(SIZES))
+        else:
+            prefix = self.own[0].partition("!")[0]
+            with contextlib.suppress(ChannelFull):
+                for n in range(20 * self.arena.greed):
+                    await self.layer.group_add(HOARD, f"{prefix}!{n}")
 
     async def join(self) -> None:
         group, channel = (
@@ -153,18 +195,24 @@ class Worker:
 
     async def risk(self) -> None:
         """Be killed some microseconds from here."""
-        if self.may_kill and self.random.random() < 0.05:
-            signal.setitimer(signal.ITIMER_REAL, 10 ** self.random.uniform(-5.3, -3))
+        if self.timer and self.random.random() < 0.05:
+            self.timer.set(10 ** self.random.uniform(-5.3, -3))
 
     async def fork(self) -> None:
         if self.random.random() > 0.15:
             return
-        if os.fork() == 0:
+        death = draw_death(self.random)
+        pid = os.fork()
+        if pid == 0:
             # The parent's loop, readers and names are none of the child's business.
-            leave_at(
-                self.arena,
-                lambda: live(self.arena, self.layer, 10 ** self.random.uniform(-2.5, -0.5)),
-            )
+            seconds = 10 ** self.random.uniform(-2.5, -0.5)
+            leave_at(self.arena, lambda: live(self.arena, self.layer, seconds, death))
+        self.children.append(pid)
+
+    async def kill_a_child(self) -> None:
+        if self.children and self.random.random() < 0.3:
+            # Not waited for, so the PID is still its own, though it may be dead.
+            os.kill(self.children.pop(), signal.SIGKILL)
 
     # -- the whole ----------------------------------------------------------------------
 
@@ -176,7 +224,7 @@ class Worker:
             if how == "solo":
                 self.solo.append(channel)
             self.start_reader(channel)
-            advertise(self.arena.directory, channel)
+            self.arena.advertise(channel)
 
     async def run(self, seconds: float, *, forks: bool) -> None:
         until = time.monotonic() + seconds
@@ -197,36 +245,47 @@ class Worker:
             self.risk,
         ]
         if forks:
-            acts.append(self.fork)
+            acts += [self.fork, self.kill_a_child]
+        if self.arena.greed:
+            acts.append(self.want_all)
         while time.monotonic() < until and self.arena.is_storming:
             await self.random.choice(acts)()
         for channel in self.own:
-            withdraw(self.arena.directory, channel)
+            self.arena.withdraw(channel)
         await self.stop_readers(list(self.readers))
 
 
-def live(arena: Arena, layer: ShmChannelLayer | None, seconds: float) -> None:
-    """The life of a process, up to its own end."""
+def draw_death(rng: random.Random) -> float:
+    """When a process is killed, in seconds of its life; 0: not by its own timer.
+
+    Some are killed before they are attached, some at it, some in their first operations.
+    """
+    return 10 ** rng.uniform(-4.3, -1.7) if rng.random() < 0.4 else 0.0
+
+
+def live(arena: Arena, layer: ShmChannelLayer | None, seconds: float, death: float) -> None:
+    """The life of a process, up to its own end or to the moment when it is killed."""
+    timer = KillTimer()
+    timer.set(death)
     journal = arena.journal()
     rng = random.Random(f"{arena.seed}+{journal.name}")
     threads = rng.choice([1, 1, 1, 2, 3])
-    gc.collect()  # what an earlier storm has left
     before = descriptors()
     inherited = layer is not None
     if layer is None:
-        layer = ShmChannelLayer(prefix=arena.prefix, **arena.options)
+        layer = make_layer(arena)
     others = [
         threading.Thread(
-            target=work, args=(arena, layer, journal, seconds), kwargs={"main": False}
+            target=work, args=(arena, layer, journal, timer, seconds), kwargs={"main": False}
         )
         for _ in range(threads - 1)
     ]
     for thread in others:
         thread.start()
-    work(arena, layer, journal, seconds, main=True)
+    work(arena, layer, journal, timer, seconds, main=True)
     for thread in others:
         thread.join()
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    timer.set(0)
     if rng.random() < 0.7:
         asyncio.run(layer.close())
         del layer, others  # descriptors go with the last reference
@@ -236,12 +295,23 @@ def live(arena: Arena, layer: ShmChannelLayer | None, seconds: float) -> None:
     journal.note("E")
 
 
+def make_layer(arena: Arena) -> ShmChannelLayer:
+    layer = ShmChannelLayer(prefix=arena.prefix, **arena.options)
+    layer._attachment._unsent = DROPPED
+    return layer
+
+
 def work(
-    arena: Arena, layer: ShmChannelLayer, journal: Journal, seconds: float, *, main: bool
+    arena: Arena,
+    layer: ShmChannelLayer,
+    journal: Journal,
+    timer: KillTimer,
+    seconds: float,
+    *,
+    main: bool,
 ) -> None:
     own = journal if main else arena.journal()
-    worker = Worker(arena, layer, own)
-    worker.may_kill = True
+    worker = Worker(arena, layer, own, timer)
     try:
         asyncio.run(worker.run(seconds, forks=main))
     except BaseException:
@@ -254,7 +324,7 @@ def work(
 
 def sink(arena: Arena) -> None:
     """A process that is never killed: it reads what anybody may read, from two loops."""
-    layer = ShmChannelLayer(prefix=arena.prefix, **arena.options)
+    layer = make_layer(arena)
 
     def loop() -> None:
         async def main() -> None:
@@ -283,24 +353,13 @@ def leave_at(arena: Arena, life: Callable[[], None]) -> None:
     """In a forked child: live, and go without what Python does at its end."""
     code = 1
     try:
-        code = 0
         life()
+        code = 0
     except BaseException:
-        code = 1
-        journal = arena.journal()
-        journal.note("X", traceback.format_exc())
+        arena.journal().note("X", traceback.format_exc())
     finally:
         sys.stdout.flush()
         os._exit(code)
-
-
-def begin_life(arena: Arena) -> None:
-    """What each process that the storm starts does first."""
-    faulthandler.register(
-        signal.SIGUSR1,
-        file=(arena.directory / f"{os.getpid()}.stacks").open("w"),
-        all_threads=True,
-    )
 
 
 def descriptors() -> int:
