@@ -22,7 +22,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3
 CORE := $(wildcard csrc/*) setup.py pyproject.toml
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo demo-check test test-c test-py lint format bench dist clean
+.PHONY: help demo demo-check test test-c test-py soak lint format bench dist clean
 .PHONY: $(PRESETS:%=test-c-%)
 
 help: ## list the targets
@@ -49,6 +49,13 @@ $(PRESETS:%=test-c-%): test-c-%: $(VENV)/dev
 
 test-py: $(VENV)/dev ## the Python tests, the example site's among them
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# How long, in minutes, and how many kills at least; it goes on until it has both.
+MINUTES ?= 60
+KILLS ?= 100000
+
+soak: $(VENV)/dev ## processes killed at random for an hour, each message counted (MINUTES=60)
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) --kills $(KILLS) $(SOAK_ARGS)
 
 lint: $(VENV)/dev ## ruff, mypy, clang-format
 	$(BIN)/ruff check
