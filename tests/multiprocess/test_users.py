@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from asgi_shm import errors, unlink
+from asgi_shm import ShmChannelLayer, errors, unlink
 from tests.multiprocess.peer import Peer
 from tests.support import SHM, fresh_prefix, leftovers, soon
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 NOBODY = 65534
 ONE, TWO, STRANGER = 64001, 64002, 64003  # users without a name, each in a group of that number
@@ -242,3 +242,84 @@ def test_unlink_by_the_owner_leaves_no_more_than_anothers_bell(make_user, make_p
 
 async def remove(layer: Any, say: Any, prefix: str) -> bool:
     return unlink(prefix)
+
+
+UMASKS = [0, 0o027, 0o077, 0o777]
+
+
+async def talk_under(layer: Any, say: Any, umask: int) -> str:
+    os.umask(umask)
+    return await talk(layer, say)
+
+
+def modes(prefix: str) -> set[int]:
+    return {(SHM / name).stat().st_mode & 0o777 for name in leftovers(prefix)}
+
+
+@pytest.mark.parametrize("umask", UMASKS, ids=oct)
+@pytest.mark.parametrize("mode", [0o600, 0o660, 0o666], ids=oct)
+def test_the_mode_is_set_whatever_the_umask(prefix, umask, mode):
+    layer = ShmChannelLayer(prefix=prefix, mode=mode)
+    old = os.umask(umask)
+    try:
+        assert asyncio.run(talk(layer, None)) == "works"
+    finally:
+        os.umask(old)
+
+    assert bells(prefix)
+    assert modes(prefix) == {mode}
+    asyncio.run(layer.close())
+
+
+@needs_root
+@pytest.mark.parametrize("umask", UMASKS, ids=oct)
+def test_two_users_share_a_segment_whatever_the_umask(make_user, prefix, umask):
+    one, two = make_user(ONE), make_user(TWO)
+    assert one.run(talk_under, umask) == "works"
+    assert two.run(talk_under, umask) == "works"
+    talk_to_each_other(one, two)
+    assert modes(prefix) == {0o660}
+
+
+PROTECTED = [Path("/proc/sys/fs") / f"protected_{what}" for what in ("fifos", "regular")]
+
+
+@pytest.fixture(params=[0, 1, 2])
+def protected(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Has the kernel refuse to open what another user made in a place like /dev/shm.
+
+    With O_CREAT, that is: whoever means to make a file does not get a trap.
+    """
+    before = [path.read_text() for path in PROTECTED]
+    try:
+        for path in PROTECTED:
+            path.write_text(str(request.param))
+    except OSError as error:
+        pytest.skip(f"needs to set {PROTECTED[0]}: {error}")
+    yield
+    for path, text in zip(PROTECTED, before, strict=True):
+        path.write_text(text)
+
+
+@needs_root
+@pytest.mark.usefixtures("protected")
+def test_two_users_share_a_segment_however_the_kernel_protects_files(make_user, prefix):
+    one, two = make_user(ONE), make_user(TWO)
+    assert two.run(talk) == "works"
+    assert one.run(talk) == "works"
+    talk_to_each_other(one, two)
+    # What a killed process has left is the hardest: it is used and not made anew.
+    two.begin_receive("two")
+    two.kill()
+    one.run(reap)
+    heir = make_user(ONE)
+    heir.begin_receive("heir")
+    assert {path.stat().st_uid for path in bells(prefix)} == {ONE, TWO}
+    one.call("send", "heir", {"type": "ring"})
+    assert heir.hear() == {"type": "ring"}
+    # And each remakes what has lost its name.
+    for name in leftovers(prefix):
+        if name.startswith("sem."):
+            (SHM / name).unlink()
+    assert make_user(TWO).run(talk) == "works"
+    assert make_user(ONE).run(talk) == "works"
