@@ -15,6 +15,7 @@ import select
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 from asgi_shm import ShmChannelLayer, _receiver
@@ -65,8 +66,9 @@ class Talker:
 
 async def whoami(layer: Any, say: Any) -> list[Any]:
     """The numbers of this process and thread, and its namespaces."""
-    spaces = [os.readlink(f"/proc/self/ns/{kind}") for kind in ("pid", "net", "ipc", "time")]
-    return [os.getpid(), threading.get_native_id(), spaces]
+    spaces = Path("/proc/self/ns")
+    names = [str((spaces / kind).readlink()) for kind in ("pid", "net", "ipc", "time")]
+    return [os.getpid(), threading.get_native_id(), names]
 
 
 def say(word: Any) -> None:

@@ -29,7 +29,6 @@ def apart(days: int) -> list[str]:
     return [*PIDS, "--net", "--ipc", "--time", f"--monotonic={days * DAY}"]
 
 
-
 def may(*launcher: str) -> bool:
     return subprocess.run([*launcher, "true"], capture_output=True, check=False).returncode == 0
 

@@ -1,4 +1,4 @@
-"""What systemd does with RemoveIPC=yes when a user logs out: the objects go, the processes stay.
+"""What systemd does with RemoveIPC=yes at the end of a session: the objects go, processes stay.
 
 They all notice by themselves, go on together with a new segment, and say so once.
 """
@@ -16,7 +16,6 @@ import pytest
 from asgi_shm import _receiver
 from tests.multiprocess.peer import Peer
 from tests.support import SHM, TIMEOUT, leftovers, soon
-
 
 TICK = _receiver.TICK  # seconds; as it is outside of the tests
 
@@ -109,5 +108,7 @@ def test_survivors_go_on_together(make_peer, prefix, order):
         assert "RemoveIPC=no" in texts[0]
         assert sorted(message["from"] for message in heard) == everybody
         assert in_thread == [{"from": (me + 1) % len(everybody)}]
-    ids = {name.split(":bell.")[1].split(".")[0] for name in leftovers(prefix) if "bell" in name}
+    ids = {
+        name.split(":bell.")[1].split(".")[0] for name in leftovers(prefix) if "bell" in name
+    }
     assert len(ids) == 1, "a bell of the old segment is left"

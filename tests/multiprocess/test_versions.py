@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import shutil
 import subprocess
@@ -36,9 +35,7 @@ def other_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, place)
     header = place / "csrc" / "ashm.h"
-    text, count = re.subn(
-        r"(ASHM_LAYOUT_VERSION = )\d+", rf"\g<1>{OTHER}", header.read_text()
-    )
+    text, count = re.subn(r"(ASHM_LAYOUT_VERSION = )\d+", rf"\g<1>{OTHER}", header.read_text())
     assert count == 1
     header.write_text(text)
     built = subprocess.run(
