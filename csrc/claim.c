@@ -127,6 +127,10 @@ map_or_format(ashm *a, const ashm_options *options)
         rc = check_header(&found, file_size, &a->map);
         return rc != 0 ? rc : map_segment(a);
     }
+    /* Not half-made, but damaged. Those who use it would be lost with what is cut off. */
+    if (lives_exist(a->fd, BYTE_LIFE(0), ASHM_SLOTS)) {
+        return ASHM_CORRUPT;
+    }
     /* Empty, or left half-made: begin with zeros again. */
     if ((rc = layout_map(options->message_memory, options->group_memory, &a->map)) != 0 ||
         (rc = resize(a->fd, 0)) != 0 || (rc = resize(a->fd, a->map.size)) != 0 ||

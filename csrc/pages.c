@@ -204,7 +204,8 @@ block_take(tx *t, enum section section, heap_shm *heap, uint32_t size)
         list_push(t, section, &heap->partial[class], page);
     }
     record = page_record(t, section, page);
-    if (record->free == 0 || record->class != class + 1) {
+    if (record->free == 0 || (record->free & ~all_free(class)) != 0 ||
+        record->class != class + 1) {
         tx_fault(t, ASHM_CORRUPT);
         return 0;
     }

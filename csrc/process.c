@@ -105,8 +105,14 @@ life_release(void *life)
 bool
 life_exists(int fd, uint64_t byte)
 {
+    return lives_exist(fd, byte, 1);
+}
+
+bool
+lives_exist(int fd, uint64_t byte, uint64_t n)
+{
     struct flock range = {
-        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = (off_t)n};
 
     return fcntl(fd, F_OFD_GETLK, &range) != 0 || range.l_type != F_UNLCK;
 }

@@ -96,18 +96,18 @@ purge_node(tx *t, uint32_t node)
 
 /* ---- walks ---- */
 
-/* Visit each record of a bucket. A visit removes its own record at most. */
+/* Visit each record of a bucket. A visit removes its own record at most. `left` bounds the
+ * visits of a whole walk: what a damaged table may be is many buckets with the same records. */
 static int
-walk_bucket(tx *t, uint32_t bucket, int (*visit)(tx *, uint32_t))
+walk_bucket(tx *t, uint32_t bucket, int (*visit)(tx *, uint32_t), uint32_t *left)
 {
-    uint32_t left = table_records(t) + 1;
     uint32_t node = table_bucket(t, bucket);
     uint32_t next;
     int rc;
 
     for (; node != 0; node = next) {
         next = node_at(t, node)->next;
-        if (left-- == 0) {
+        if ((*left)-- == 0) {
             tx_fault(t, ASHM_CORRUPT);
             return tx_commit(t);
         }
@@ -121,10 +121,11 @@ walk_bucket(tx *t, uint32_t bucket, int (*visit)(tx *, uint32_t))
 static int
 walk_all(tx *t, int (*visit)(tx *, uint32_t))
 {
+    uint32_t left = table_records(t) + 1;
     int rc = 0;
 
     for (uint32_t i = 0; i < table_buckets(t) && rc == 0; i++) {
-        rc = walk_bucket(t, i, visit);
+        rc = walk_bucket(t, i, visit, &left);
     }
     return rc != 0 ? rc : tx_commit(t);
 }
@@ -135,18 +136,23 @@ int
 sweep_some(tx *t, uint32_t mailbox, uint32_t buckets)
 {
     table_shm *table = &handle_mailbox(t->party.a, mailbox)->table;
+    uint32_t left;
     int rc = mailbox_enter(t, mailbox);
 
     if (rc != 0) {
         return rc;
     }
+    left = table_records(t) + 1;
     for (uint32_t i = 0; i < buckets && i < table_buckets(t) && rc == 0; i++) {
         uint32_t bucket = table->hand < table->buckets ? table->hand : 0;
 
-        if ((rc = walk_bucket(t, bucket, sweep_node)) == 0) {
+        if ((rc = walk_bucket(t, bucket, sweep_node, &left)) == 0) {
             tx_set32(t, &table->hand, bucket + 1);
             rc = tx_commit(t);
         }
+    }
+    if (rc == 0) {
+        rc = tx_commit(t);
     }
     mailbox_leave(t);
     return rc;

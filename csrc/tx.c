@@ -29,15 +29,12 @@ lane_take(tx *t)
 }
 
 static void
-begin(tx *t, ashm *a, uint32_t slot)
+begin(tx *t, ashm *a, uint32_t slot, uint32_t generation)
 {
-    slot_shm *s = handle_slot(a, slot);
-    uint32_t generation = atomic_load_explicit(&s->generation, memory_order_acquire);
-
     t->party.a = a;
     t->party.owner = lock_owner(generation, slot, t->lane_index);
     t->party.deadline = 0;
-    t->lane = &s->lanes[t->lane_index];
+    t->lane = &handle_slot(a, slot)->lanes[t->lane_index];
     t->fault = 0;
     t->mailbox = NULL;
     t->memory = false;
@@ -62,7 +59,7 @@ tx_open(ashm *a, tx *t)
             nanosleep(&pause, NULL);
         }
     }
-    begin(t, a, a->own->slot);
+    begin(t, a, a->own->slot, a->own->generation);
     t->scratch = a->scratch + t->lane_index * PAGE_SIZE_SHM;
     t->party.wait_ns = a->lock_wait_ns;
     t->party.recovering = false;
@@ -73,7 +70,8 @@ void
 tx_open_dead(ashm *a, uint32_t slot, uint32_t lane, tx *t)
 {
     t->lane_index = lane;
-    begin(t, a, slot);
+    begin(t, a, slot,
+          atomic_load_explicit(&handle_slot(a, slot)->generation, memory_order_acquire));
     t->scratch = a->scratch + LANES * PAGE_SIZE_SHM; /* one recovers at a time */
     t->party.wait_ns = a->lock_wait_ns < REAPER_WAIT ? a->lock_wait_ns : REAPER_WAIT;
     t->party.recovering = true;

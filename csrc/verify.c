@@ -157,6 +157,8 @@ check_ring(check *c, channel_shm *channel)
 
     if (log2 == 0) {
         EXPECT(c, channel->ring == 0, "channel: a ring besides the entries in the record");
+    } else if (log2 > 18) {
+        wrong(c, "channel: a ring of 2^%u entries", log2);
     } else if (log2 < 8) {
         claim_block(c, TABLES, channel->ring, (uint32_t)sizeof(entry_shm) << log2, "ring");
     } else {
@@ -489,6 +491,8 @@ check_split_page(check *c, enum section section, uint32_t page, const page_shm *
             in_use |= (units == 64 ? UINT64_MAX : (UINT64_C(1) << units) - 1) << unit;
         }
     }
+    EXPECT(c, units == 1 || record->free >> (UNITS_PER_PAGE / units) == 0,
+           "page %u: more blocks are free than it has", page);
     EXPECT(c, in_use == c->units[section][page],
            "%s page %u: blocks in use are %llx, and %llx belong to something",
            section == MESSAGES ? "messages" : "tables", page, (unsigned long long)in_use,

@@ -225,6 +225,10 @@ waiters_next_ready(tx *t, uint32_t slot, uint64_t *cookie)
     while ((head = ready_head(list)) != 0 && t->fault == 0) {
         const waiter_shm *w = waiter_at(t, head);
 
+        if (!w->queued) { /* taken off before: the list is a circle */
+            tx_fault(t, ASHM_CORRUPT);
+            return false;
+        }
         ready_pop(t, list);
         if (w->state == WAITER_RUNG) { /* else it has left or awaits again */
             *cookie = w->cookie;

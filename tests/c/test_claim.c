@@ -282,6 +282,25 @@ test_a_header_that_makes_no_sense_is_refused(void)
     segment_remove(&s);
 }
 
+/* And not cut off and made anew: those who use it would be killed by it. */
+static void
+test_a_segment_in_use_that_lost_its_head_is_refused(void)
+{
+    static const char nothing[8];
+    segment s;
+    ashm *a = fixture_begin(&s);
+    uint64_t magic = a->header->magic;
+
+    s.options.message_memory = s.options.group_memory = MIB / 2;
+    poke(&s, 0, nothing, sizeof nothing);
+    EXPECT_EQ(try_open(&s), ASHM_CORRUPT);
+    OK(ashm_send(a, "large", 5, a->base, MIB / 2, SECOND, 10));
+    OK(ashm_flush(a));
+    poke(&s, 0, &magic, sizeof magic);
+    OK(try_open(&s));
+    fixture_end(&s, a);
+}
+
 static void
 test_a_truncated_segment_is_refused(void)
 {
@@ -521,6 +540,7 @@ main(void)
     RUN(test_what_is_not_ours_is_refused);
     RUN(test_another_layout_is_refused);
     RUN(test_a_header_that_makes_no_sense_is_refused);
+    RUN(test_a_segment_in_use_that_lost_its_head_is_refused);
     RUN(test_a_truncated_segment_is_refused);
     RUN(test_a_slot_is_claimed_at_the_first_operation);
     RUN(test_a_slot_is_used_again_with_the_next_generation);

@@ -314,6 +314,30 @@ test_what_is_freed_twice_is_found(void)
 }
 
 static void
+test_blocks_that_a_page_does_not_have_are_not_handed_out(void)
+{
+    segment s;
+    ashm *a = fixture_begin(&s);
+    page_shm *page;
+    uint32_t block;
+    tx t;
+
+    mailbox_hold(a, &t, 0);
+    block = take_block(&t, 1024);
+    page = page_record(&t, TABLES, block / UNITS_PER_PAGE);
+    page->free |= 16; /* there are four */
+    EXPECT_EQ(block_take(&t, TABLES, heap(&t), 1024), 0);
+    EXPECT_EQ(tx_commit(&t), ASHM_CORRUPT);
+    page->free &= 15;
+    block_give(&t, TABLES, heap(&t), block);
+    OK(tx_commit(&t));
+    heap_trim(&t, TABLES, heap(&t));
+    OK(tx_commit(&t));
+    mailbox_let_go(&t);
+    fixture_end(&s, a);
+}
+
+static void
 test_a_rollback_takes_a_block_back(void)
 {
     segment s;
@@ -345,6 +369,7 @@ main(void)
     RUN(test_blocks_of_each_size_lie_apart);
     RUN(test_an_empty_page_goes_back_unless_it_is_the_last_of_its_class);
     RUN(test_what_is_freed_twice_is_found);
+    RUN(test_blocks_that_a_page_does_not_have_are_not_handed_out);
     RUN(test_a_rollback_takes_a_block_back);
     return tests_end();
 }

@@ -105,6 +105,8 @@ test_damaged_queues(void)
     FINDS(&f, c->ring, UINT32_MAX);
     FINDS(&f, c->node.log2, 0);
     FINDS(&f, c->node.log2, 17);
+    FINDS(&f, c->node.log2, 19);
+    FINDS(&f, c->node.log2, 77);
     FINDS(&f, c->earliest, UINT32_MAX);
     mailbox_hold(f.a, &t, slots_address(f.a, "work", 4).mailbox);
     entry_shm *entry = queue_entry(&t, c, c->head + 1);
@@ -211,12 +213,13 @@ test_damaged_memory(void)
     header_shm *h;
     channel_shm *c;
     message_shm *m;
-    page_shm *page, *split;
+    page_shm *page, *split, *medium;
     const entry_shm *entry;
     uint32_t position;
     tx t;
 
     begin(&f);
+    OK(ashm_send(f.a, "medium", 6, f.a->base, 200, 60 * SECOND, 10));
     h = f.a->header;
     c = channel_of(&f, "large");
     mailbox_hold(f.a, &t, slots_address(f.a, "large", 5).mailbox);
@@ -224,6 +227,7 @@ test_damaged_memory(void)
     m = section_at(&t, MESSAGES, entry->message, sizeof *m);
     page = page_record(&t, MESSAGES, entry->message / UNITS_PER_PAGE);
     split = page_record(&t, MESSAGES, h->message_heap.partial[0]);
+    medium = page_record(&t, MESSAGES, h->message_heap.partial[2]);
     mailbox_let_go(&t);
     FINDS(&f, m->refs, 2);
     FINDS(&f, m->refs, 0);
@@ -237,6 +241,7 @@ test_damaged_memory(void)
     FINDS(&f, split->free, split->free ^ 1);
     FINDS(&f, split->free, split->free ^ UINT64_C(1) << 63);
     FINDS(&f, split->class, 2);
+    FINDS(&f, medium->free, medium->free | UINT64_C(1) << 20);
     FINDS(&f, split->prev, 9);
     FINDS(&f, h->message_heap.partial[0], 0);
     for (int i = 0; i < SECTIONS; i++) {
@@ -286,6 +291,70 @@ test_verify_changes_nothing(void)
     EXPECT(memcmp(before, f.a->base, size) == 0);
     free(before);
     end(&f);
+}
+
+/* ---- lists that do not end ---- */
+
+static void
+test_a_ready_list_that_is_a_circle(void)
+{
+    fixture f;
+    channel_shm *c;
+    waiter_shm *w;
+    waitlist_shm *list;
+    uint32_t waiter, mailbox;
+    uint64_t cookies[8];
+    size_t n;
+    tx t;
+
+    begin(&f);
+    c = channel_of(&f, "woken");
+    mailbox = slots_address(f.b, "woken", 5).mailbox;
+    mailbox_hold(f.a, &t, mailbox);
+    waiter = table_find_waiter(&t, table_find_name(&t, NODE_CHANNEL, c->node.hash, "woken", 5),
+                               f.b->own->slot);
+    w = waiter_at(&t, waiter);
+    mailbox_let_go(&t);
+    list = (waitlist_shm *)(void *)(f.a->base + f.a->map.waitlists) + mailbox * ASHM_SLOTS +
+           f.b->own->slot;
+    EXPECT_EQ(list->ready_head, waiter);
+    for (uint32_t state = WAITER_IDLE; state <= WAITER_RUNG; state++) {
+        w->state = state;
+        w->ready_next = waiter;
+        w->queued = 1;
+        EXPECT_EQ(ashm_ready(f.b, cookies, 8, &n), ASHM_CORRUPT);
+    }
+    w->ready_next = 0;
+    end(&f);
+}
+
+/* Buckets that hold the same records: each record may be visited once only. */
+static void
+test_a_table_of_one_page_of_buckets_many_times(void)
+{
+    fixture f;
+    table_shm *table;
+    uint32_t *directory;
+    char report[100];
+    ashm_info info;
+    tx t;
+
+    begin(&f);
+    table = &handle_mailbox(f.a, slots_address(f.a, "work", 4).mailbox)->table;
+    mailbox_hold(f.a, &t, slots_address(f.a, "work", 4).mailbox);
+    directory = record_at(&t, page_reference(table->directory), PAGE_SIZE_SHM);
+    mailbox_let_go(&t);
+    for (int i = 1; i < TABLE_BUCKETS_PER_PAGE; i++) {
+        directory[i] = directory[0];
+    }
+    table->buckets = TABLE_BUCKETS_MAX;
+    EXPECT_EQ(ashm_sweep(f.a), ASHM_CORRUPT);
+    EXPECT_EQ(ashm_flush(f.a), ASHM_CORRUPT);
+    EXPECT_EQ(ashm_get_info(f.a, &info), ASHM_CORRUPT);
+    EXPECT_EQ(ashm_verify(f.a, report, sizeof report), ASHM_CORRUPT);
+    ashm_close(f.b);
+    ashm_close(f.a);
+    segment_remove(&f.s);
 }
 
 /* ---- any damage ---- */
@@ -392,6 +461,8 @@ main(void)
     RUN(test_damaged_memory);
     RUN(test_damaged_slots);
     RUN(test_verify_changes_nothing);
+    RUN(test_a_ready_list_that_is_a_circle);
+    RUN(test_a_table_of_one_page_of_buckets_many_times);
     RUN(test_no_damage_ends_in_a_signal_or_a_hang);
     return tests_end();
 }
