@@ -19,11 +19,18 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null \
 	&& echo $$python && break; done)
 
+# Seconds for each fuzz target, and whether there is a compiler for them: clang with its
+# runtime libraries.
+FUZZ_SECONDS ?= 600
+FUZZER := echo 'int LLVMFuzzerTestOneInput(const char *data, unsigned long size) \
+	{ return 0 & size & (unsigned long)data; }' \
+	| clang -fsanitize=fuzzer,address -x c - -o /dev/null 2>/dev/null
+
 CORE := $(wildcard csrc/*) setup.py pyproject.toml
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: help demo demo-check test test-c test-py soak lint format bench dist clean
-.PHONY: $(PRESETS:%=test-c-%)
+.PHONY: $(PRESETS:%=test-c-%) test-c-fuzz fuzz fuzz-build fuzz-segment fuzz-body
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -40,12 +47,30 @@ test: $(VENV)/dev ## everything; fails if any part fails
 	$(MAKE) test-py || failed=1; \
 	if [ $$failed = 1 ]; then echo 'make test: a part failed, see above'; exit 1; fi
 
-test-c: $(PRESETS:%=test-c-%) ## the C units: debug, ASan+UBSan, TSan
+test-c: $(PRESETS:%=test-c-%) test-c-fuzz ## the C units: debug, ASan+UBSan, TSan; fuzzing, in short
 
 $(PRESETS:%=test-c-%): test-c-%: $(VENV)/dev
 	cmake --preset $* --log-level=WARNING
 	cmake --build --preset $*
 	ctest --preset $* $(CTEST_ARGS)
+
+test-c-fuzz: $(VENV)/dev
+	@if $(FUZZER); then $(MAKE) fuzz-build && ctest --preset fuzz $(CTEST_ARGS); else \
+		echo 'skipped, no clang with libFuzzer: apt-get install clang libclang-rt-dev' >&2; \
+		case "$$ASHM_NO_SKIP" in '' | 0) ;; *) exit 1 ;; esac; fi
+
+fuzz: fuzz-segment fuzz-body ## libFuzzer on segments and bodies, FUZZ_SECONDS=600 for each
+
+fuzz-build: $(VENV)/dev
+	cmake --preset fuzz --log-level=WARNING
+	cmake --build --preset fuzz
+
+fuzz-segment fuzz-body: fuzz-%: fuzz-build
+	@mkdir -p build/fuzz/corpus/$*
+	cd build/fuzz && tests/c/fuzz_$* -max_total_time=$(FUZZ_SECONDS) -max_len=400 -timeout=60 \
+		-entropic=0 -verbosity=0 -print_final_stats=1 $(FUZZ_ARGS) \
+		corpus/$* ../../tests/c/seeds/$*
+	@if [ $* = body ]; then $(BIN)/python -m tests.fuzz build/fuzz/corpus/body; fi
 
 test-py: $(VENV)/dev ## the Python tests, the example site's among them
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

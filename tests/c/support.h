@@ -60,6 +60,9 @@ extern char test_context[400];
 void test_run(const char *name, void (*test)(void));
 int tests_end(void);
 
+/* For programs that end without atexit(): another process removes the objects then. */
+void tests_clean_up_when_killed(void);
+
 /* ---- segments ---- */
 
 enum { MIB = 1 << 20 };

@@ -1,0 +1,1 @@
+"""What libFuzzer found out about bodies, held against msgpack."""
