@@ -30,8 +30,8 @@ MEMORY_MAX: Final = 256 * 1024 * MIB
 # Some 30 years: far from the end of a 64-bit clock of nanoseconds.
 SECONDS_MAX: Final = 1_000_000_000
 GID_MAX: Final = 2**32 - 2
-# Who may attach must be able to read and to write, so other modes make no sense.
-MODES: Final = (0o600, 0o660, 0o666)
+# Who attaches reads and writes; who may only read can look in (inspect.py).
+MODES: Final = (0o600, 0o640, 0o644, 0o660, 0o664, 0o666)
 
 ALLOWED_PREFIX: Final = (
     "a string of 1 to 100 ASCII letters, digits, hyphens, underscores and periods "
@@ -40,7 +40,7 @@ ALLOWED_PREFIX: Final = (
 ALLOWED_SECONDS: Final = f"a number of seconds above 0, at most {SECONDS_MAX}"
 ALLOWED_MEMORY: Final = f"an integer from {MIB} (1 MiB) to {MEMORY_MAX} (256 GiB)"
 ALLOWED_SIZE: Final = "an integer from 1 to message_memory"
-ALLOWED_MODE: Final = "0o600, 0o660 or 0o666"
+ALLOWED_MODE: Final = "0o600, 0o640, 0o644, 0o660, 0o664 or 0o666"
 ALLOWED_GROUP: Final = f"None, the name of a group of this machine, or a group id to {GID_MAX}"
 
 _Check = Callable[[str, object], object]
@@ -207,7 +207,10 @@ class Config:
     )
     mode: int = _option(
         0o600,
-        meaning="The permissions of the IPC objects, for deployments with several users.",
+        meaning=(
+            "The permissions of the IPC objects, for deployments with several users. Who may "
+            "read and write uses the layer; who may only read can look in (asgi_shm.inspect)."
+        ),
         allowed=ALLOWED_MODE,
         check=_mode,
     )

@@ -13,6 +13,7 @@
     ├─ NotOwner             receive on a channel of another process
     ├─ LayerClosed          use after close()
     └─ SegmentError         the segment cannot be used
+       ├─ SegmentNotFound
        ├─ SegmentCorrupt
        ├─ SegmentLayoutMismatch
        ├─ SegmentForeign
@@ -70,6 +71,7 @@ __all__ = [
     "SegmentError",
     "SegmentForeign",
     "SegmentLayoutMismatch",
+    "SegmentNotFound",
     "SegmentPermission",
     "SegmentReplaced",
     "SerializationError",
@@ -140,6 +142,10 @@ class LayerClosed(AsgiShmError, RuntimeError):
 
 class SegmentError(AsgiShmError):
     """The segment cannot be used; the subclasses say why, and what to do."""
+
+
+class SegmentNotFound(SegmentError, LookupError):
+    """There is nothing to look into: no process has used that prefix on this machine yet."""
 
 
 class SegmentCorrupt(SegmentError):

@@ -38,8 +38,8 @@ def object_name(prefix: str) -> str:
 def check_owner(config: Config) -> None:
     """Raise SegmentPermission if the segment is another user's and not meant to be shared.
 
-    Shared means: this layer's `mode` lets others in, so do the object's permissions, and it is
-    of this layer's `group` if one is given. A segment that does not exist is nobody's.
+    Shared means: this layer's `mode` lets others write, so do the object's permissions, and it
+    is of this layer's `group` if one is given. A segment that does not exist is nobody's.
     """
     path = SHM / object_name(config.prefix)[1:]
     try:
@@ -48,7 +48,7 @@ def check_owner(config: Config) -> None:
         return
     if status.st_uid == os.geteuid():
         return
-    shared = config.mode & status.st_mode & 0o066
+    shared = config.mode & status.st_mode & 0o022
     if shared and (config.group is None or status.st_gid == _gid(config.group)):
         return
     raise _not_ours(path, status, config)

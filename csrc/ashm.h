@@ -218,6 +218,103 @@ ASHM_API const ashm_counter *ashm_counters(size_t *count);
 
 ASHM_API int ashm_get_info(ashm *handle, ashm_info *info);
 
+/* ---- looking in ----
+ *
+ * An observer opens a segment for reading alone: it claims no slot, takes no lock and wakes
+ * nobody, so it may be of a user who may not write, and works whatever the processes do.
+ * Each record that it gives was whole when it was read. But records are read one after
+ * another while the segment is in use: figures need not be of one instant, what comes and
+ * goes meanwhile may be missed, and what moves as its table grows may be given twice. What
+ * has expired counts until somebody drops it, and what was sent to a group does not before
+ * it is on its way to the members (ashm_seen_process.broadcasts).
+ *
+ * An observer is for one thread at a time. Lists are had in parts: *cursor is 0 at first and
+ * ASHM_NEVER after the last; *count is how many were written. `size` must be at least 1. */
+typedef struct ashm_observer ashm_observer;
+
+/* ENOENT: there is no segment of that name, or nobody has formatted it yet; otherwise as
+ * ashm_open(). */
+ASHM_API int ashm_observe(const char *name, ashm_observer **observer);
+ASHM_API void ashm_observe_end(ashm_observer *observer);
+
+/* As ashm_get_info(); `slot` is ASHM_SLOTS. */
+ASHM_API int ashm_see_info(ashm_observer *observer, ashm_info *info);
+
+typedef struct {
+    uint32_t pid;        /* as its own namespace sees it */
+    uint32_t generation;
+    uint32_t alive;      /* 0: it was killed, and nobody has looked after the segment since */
+    uint32_t waiting;    /* channels that it waits for, or was just told of */
+    uint32_t broadcasts; /* group messages that wait for their way to members in it */
+    uint64_t pending;    /* unread messages in its own channels */
+    uint64_t age;        /* since it claimed the slot */
+    /* Counters since then: ashm_counters(). */
+    uint64_t sends, group_sends, receives, gone, unsent, rings, lock_waits, lock_wait_ns;
+    char command[ASHM_COMMAND_MAX + 1]; /* its command line, cut */
+} ashm_seen_process;
+
+/* ASHM_EMPTY: nobody has the slot. */
+ASHM_API int ashm_see_process(ashm_observer *observer, uint32_t slot, ashm_seen_process *out);
+
+typedef struct {
+    uint32_t slot;     /* of the process whose channel it is; ASHM_SLOTS: anybody's */
+    uint32_t pending;  /* unread messages */
+    uint32_t capacity; /* 0: nobody has sent to it */
+    uint32_t waiting;  /* processes that wait for it and were not told of a message */
+    uint32_t sent;     /* messages put into it, modulo 2^32, as long as it was in use */
+    uint32_t full;     /* messages that it was too full for, likewise */
+    uint64_t age;      /* of the oldest unread message */
+    char name[ASHM_NAME_MAX + 1];
+} ashm_seen_channel;
+
+ASHM_API int ashm_see_channels(ashm_observer *observer, uint64_t *cursor,
+                               ashm_seen_channel *out, size_t size, size_t *count);
+
+/* The part of a group whose members are channels of one process, or of anybody. */
+typedef struct {
+    uint32_t slot;
+    uint32_t members;
+    uint32_t full; /* messages that members were too full for */
+    char name[ASHM_NAME_MAX + 1];
+} ashm_seen_group;
+
+ASHM_API int ashm_see_groups(ashm_observer *observer, uint64_t *cursor, ashm_seen_group *out,
+                             size_t size, size_t *count);
+
+typedef struct {
+    uint32_t slot;
+    uint64_t expiry; /* what is left of it; ASHM_NEVER */
+    char group[ASHM_NAME_MAX + 1], channel[ASHM_NAME_MAX + 1];
+} ashm_seen_member;
+
+ASHM_API int ashm_see_members(ashm_observer *observer, uint64_t *cursor, ashm_seen_member *out,
+                              size_t size, size_t *count);
+
+typedef struct {
+    size_t length;   /* bytes of the body */
+    uint64_t age;
+    uint64_t expiry; /* what is left of it; ASHM_NEVER */
+} ashm_seen_message;
+
+/* The next unread message of a channel, which stays there. ASHM_EMPTY: there is no more.
+ * ASHM_BUFFER: only out->length is written, and *cursor stays. */
+ASHM_API int ashm_see_message(ashm_observer *observer, const char *channel,
+                              size_t channel_length, uint64_t *cursor, void *buffer,
+                              size_t size, ashm_seen_message *out);
+
+/* A lock that is held just now. */
+typedef struct {
+    const char *what; /* "memory", "commons" or "mailbox" */
+    uint32_t slot;    /* of the mailbox; else ASHM_SLOTS */
+    uint32_t holder;  /* its slot */
+    uint32_t pid;
+    uint32_t waited; /* somebody sleeps until it is free */
+} ashm_seen_lock;
+
+/* All in one part: *count is at most 9 + ASHM_SLOTS. */
+ASHM_API int ashm_see_locks(ashm_observer *observer, ashm_seen_lock *out, size_t size,
+                            size_t *count);
+
 /* Who held the lock when an operation of this handle last returned ASHM_BUSY. */
 ASHM_API void ashm_blame(ashm *handle, int *pid, const char **lock);
 

@@ -66,7 +66,7 @@ is_shortage(int rc)
 static int
 end_group_send(ashm *a, tx *t, int rc)
 {
-    lane_count(&t->lane->counters.group_sends, 1);
+    lane_count(&t->lane->counters.group_sends, rc != ASHM_BUSY); /* then it comes again */
     lane_count(&t->lane->counters.unsent, is_shortage(rc));
     return end(a, t, rc);
 }

@@ -100,6 +100,19 @@ check_header(const header_shm *h, uint64_t file_size, section_map *map)
     return 0;
 }
 
+int
+claim_inspect(int fd, section_map *map)
+{
+    header_shm found;
+    uint64_t file_size;
+    int rc = read_header(fd, &found, &file_size);
+
+    if (rc == 0 && load_relaxed64(&found.magic) == 0) {
+        rc = ENOENT;
+    }
+    return rc != 0 ? rc : check_header(&found, file_size, map);
+}
+
 static int
 map_segment(ashm *a)
 {

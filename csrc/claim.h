@@ -16,6 +16,9 @@
 
 int claim_open(const ashm_options *options, ashm **handle);
 
+/* The map of the segment behind a descriptor. ENOENT: nobody has formatted it yet. */
+int claim_inspect(int fd, section_map *map);
+
 /* Give the slot back; no operation begins any more. ASHM_BUSY: not yet, try again. */
 int claim_leave(ashm *a);
 

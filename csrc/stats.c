@@ -3,12 +3,13 @@
 
 #include <string.h>
 
-static uint64_t
-section_used(tx *t, enum section section)
+uint64_t
+stats_section_used(const ashm *a, enum section section)
 {
-    const arena_shm *arena = &t->party.a->header->arenas[section];
+    const arena_shm *arena = &a->header->arenas[section];
+    uint32_t used = arena->used, not_used = arena->free_count + 1;
 
-    return (uint64_t)(arena->used - 1 - arena->free_count) * PAGE_SIZE_SHM;
+    return used > not_used ? (uint64_t)(used - not_used) * PAGE_SIZE_SHM : 0;
 }
 
 static void
@@ -50,8 +51,8 @@ count_mailbox(tx *t, ashm_info *info)
 #undef X
 }
 
-static void
-count_slot(const slot_shm *slot, ashm_info *info)
+void
+stats_count_slot(const slot_shm *slot, ashm_info *info)
 {
     /* A hint, and counters. */
     info->attached += atomic_load_explicit(&slot->state, memory_order_relaxed) == SLOT_TAKEN;
@@ -99,11 +100,11 @@ stats_collect(tx *t, ashm_info *info)
         }
     }
     for (uint32_t i = 0; i < slots; i++) {
-        count_slot(handle_slot(a, i), &sum);
+        stats_count_slot(handle_slot(a, i), &sum);
     }
     if (tx_memory(t)) {
-        sum.message_used = section_used(t, MESSAGES);
-        sum.group_used = section_used(t, TABLES);
+        sum.message_used = stats_section_used(a, MESSAGES);
+        sum.group_used = stats_section_used(a, TABLES);
     }
     if ((rc = tx_commit(t)) == 0) {
         *info = sum;

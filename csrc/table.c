@@ -34,22 +34,6 @@ bucket_at(tx *t, uint32_t bucket)
     return &buckets[bucket % TABLE_BUCKETS_PER_PAGE];
 }
 
-/* The highest power of two that is not above the number of buckets. */
-static uint32_t
-level(const table_shm *table)
-{
-    return 1u << (31 - __builtin_clz(table->buckets));
-}
-
-static uint32_t
-bucket_of(const table_shm *table, uint32_t hash)
-{
-    uint32_t low = level(table);
-    uint32_t bucket = hash & (2 * low - 1);
-
-    return bucket < table->buckets ? bucket : bucket - low;
-}
-
 uint32_t
 table_bucket(tx *t, uint32_t bucket)
 {
@@ -112,7 +96,7 @@ split(tx *t)
 {
     table_shm *table = table_of(t);
     uint32_t added = table->buckets;
-    uint32_t source = added - level(table);
+    uint32_t source = added - table_level(added);
     uint32_t length = 0;
     uint32_t page, *from, *to;
 
@@ -138,7 +122,7 @@ split(tx *t)
         uint32_t moved = *from;
         node_shm *node = node_at(t, moved);
 
-        if (bucket_of(table, node->hash) == added) {
+        if (table_bucket_of(table->buckets, node->hash) == added) {
             tx_set32(t, from, node->next);
             tx_set32(t, &node->next, *to);
             tx_set32(t, to, moved);
@@ -155,7 +139,7 @@ first_of(tx *t, uint32_t hash)
 {
     table_shm *table = table_of(t);
 
-    return table->buckets == 0 ? 0 : *bucket_at(t, bucket_of(table, hash));
+    return table->buckets == 0 ? 0 : *bucket_at(t, table_bucket_of(table->buckets, hash));
 }
 
 /* Chains are bounded by the number of records: a longer one is a circle. */
@@ -261,7 +245,7 @@ add(tx *t, enum node_kind kind, uint32_t hash, const char *name, size_t length, 
     if ((node = block_take(t, TABLES, &t->mailbox->heap, size)) == 0) {
         return 0;
     }
-    bucket = bucket_at(t, bucket_of(table, hash));
+    bucket = bucket_at(t, table_bucket_of(table->buckets, hash));
     n = record_at(t, node, size);
     memset(n, 0, size); /* nothing refers to it yet: no log */
     *n = (node_shm){.next = *bucket,
@@ -306,7 +290,7 @@ table_remove(tx *t, uint32_t node)
         tx_fault(t, ASHM_CORRUPT);
         return;
     }
-    link = bucket_at(t, bucket_of(table, hash));
+    link = bucket_at(t, table_bucket_of(table->buckets, hash));
     while (*link != node) {
         if (*link == 0 || !chain_goes_on(t, &left)) {
             tx_fault(t, ASHM_CORRUPT);

@@ -69,6 +69,22 @@ uint32_t table_add_pair(tx *t, enum node_kind kind, uint32_t first, uint32_t sec
 /* Take a record out of its bucket and give its memory back. */
 void table_remove(tx *t, uint32_t node);
 
+/* The highest power of two that is not above the number of buckets, which is not 0. */
+static inline uint32_t
+table_level(uint32_t buckets)
+{
+    return 1u << (31 - __builtin_clz(buckets));
+}
+
+static inline uint32_t
+table_bucket_of(uint32_t buckets, uint32_t hash)
+{
+    uint32_t low = table_level(buckets);
+    uint32_t bucket = hash & (2 * low - 1);
+
+    return bucket < buckets ? bucket : bucket - low;
+}
+
 /* Walk: the first record of each bucket (0: none), then node->next. */
 uint32_t table_bucket(tx *t, uint32_t bucket);
 

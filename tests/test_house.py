@@ -23,8 +23,8 @@ C_LAYERS = [
     ["recover", "lock", "tx", "doorbell"],
     ["pages", "messages", "table", "queue", "slots", "waiters"],
     ["channels", "groups", "mailbox", "exchange", "membership", "stats"],
-    ["sweep", "reap", "maintain", "verify", "claim"],
-    ["attachment"],
+    ["sweep", "reap", "maintain", "verify", "claim", "look"],
+    ["attachment", "observer"],
 ]
 
 # One knot, in the .c files alone: a lock that waits for a dead owner has it recovered, and
@@ -44,7 +44,7 @@ PYTHON_ORDER = [
     "_patience",
     "_attachment",
     "_receiver",
-    "stats",
+    "inspect",
     "layer",
     "sync",
     "__init__",
@@ -53,11 +53,11 @@ PYTHON_ORDER = [
 ]
 
 # The package works without Channels, and knows the native module in few places: one for
-# what a segment does, one for its constants, one for messages.
+# what a segment does, one for what is seen of it, one for its constants, one for messages.
 MAY_IMPORT = {
     "channels": {"errors", "layer"},
     "django": {"layer"},
-    "asgi_shm._ashm": {"_attachment", "_codes", "_names", "segment", "serializers"},
+    "asgi_shm._ashm": {"_attachment", "_codes", "_names", "inspect", "segment", "serializers"},
     "posix_ipc": {"segment"},
 }
 
