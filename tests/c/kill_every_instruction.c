@@ -4,9 +4,9 @@
  *
  * Each scenario steps a child through one operation. After every instruction that has
  * changed the segment the child is declared dead on a copy (lab.h), and recovered from in
- * three ways. Then all invariants must hold, the segment must be of use, each message and
- * membership must be there as before or as after the operation, who waits for a message must
- * have been told of it, and no memory may be lost.
+ * three ways. Then the segment must be of use, recovering again must find nothing, all
+ * invariants must hold, each message and membership must be there as before or as after the
+ * operation, who waits for a message must have been told of it, and no memory may be lost.
  *
  *   kill_every_instruction [--all] [SCENARIO...]
  *
@@ -45,13 +45,35 @@ clock_gettime(clockid_t clock, struct timespec *now)
     return 0;
 }
 
+static lab the_lab;
+
+/* Does a lock's word say that somebody sleeps? */
+static bool
+is_waited_for(const ashm *a)
+{
+    bool found = (a->header->memory_lock.word & LOCK_WAITERS) != 0;
+
+    for (uint32_t i = 0; i < COMMONS + handle_slots_high(a); i++) {
+        found |= (handle_mailbox(a, i)->lock.word & LOCK_WAITERS) != 0;
+    }
+    return found;
+}
+
 int
 sem_clockwait(sem_t *semaphore, clockid_t clock, const struct timespec *until)
 {
     (void)semaphore, (void)clock;
+    EXPECT(is_waited_for(the_lab.stage) || is_waited_for(the_lab.copy));
     time_now = (uint64_t)until->tv_sec * SECOND + (uint64_t)until->tv_nsec;
     errno = ETIMEDOUT;
     return -1;
+}
+
+int
+sem_wait(sem_t *semaphore)
+{
+    (void)semaphore;
+    test_failed(__FILE__, __LINE__, "somebody waits for a post that may never come");
 }
 
 int
@@ -65,15 +87,28 @@ scenario_claim(ashm *a, uint32_t slot)
     return rc;
 }
 
-enum { PREDECESSOR_DEATHS = 5, PATIENCE = 60 /* seconds for one recovery: it hangs */ };
+enum { PREDECESSOR_DEATHS = 4, PATIENCE = 60 /* seconds for one recovery: it hangs */ };
 
 static bool all;
 static struct {
     uint32_t always, sometimes, seldom; /* the first, then every so-manyth, then fewer still */
-} visits_tried = {.always = 8, .sometimes = 50, .seldom = 8000};
-static struct {
-    uint64_t scenarios, stores, changes, tried;
-} totals;
+} visits_tried = {.always = 5, .sometimes = 100, .seldom = 8000};
+
+/* What has been done of one operation, or of all. */
+typedef struct figures {
+    char operation[40];
+    uint32_t states;
+    uint64_t instructions; /* that have stored to the segment, each stepped */
+    uint64_t changes; /* those of them that have changed it */
+    uint64_t points; /* those of them after which the child was declared dead */
+    uint64_t recoveries;
+} figures;
+
+enum { OPERATIONS_MAX = 64 };
+
+static figures table[OPERATIONS_MAX];
+static uint32_t operations;
+static figures *now; /* those of the operation that is under way */
 
 /* ---- recovering, on the copy ---- */
 
@@ -81,11 +116,11 @@ typedef enum { SURVIVOR, WAITER, NEXT_HOLDER, WAYS } way;
 
 static const char *const way_names[WAYS] = {"survivor", "waiter", "next holder"};
 
-/* Somebody's tick, a second later. */
+/* Somebody's tick, so many seconds later. */
 static void
-tick(ashm *a)
+tick(ashm *a, uint32_t later)
 {
-    ashm_set_clock(a, LAB_NOW + SECOND);
+    ashm_set_clock(a, LAB_NOW + later * SECOND);
     OK(ashm_tick(a));
     lab_settle_down(a);
 }
@@ -102,20 +137,20 @@ recover(lab *l, way how, uint32_t victim)
 {
     switch (how) {
     case SURVIVOR:
-        tick(l->copy);
+        tick(l->copy, 1);
         lab_expect_free(l->copy, victim);
         break;
     case WAITER:
         verified(l->copy); /* it takes every lock there is */
         operate(l->copy);
-        tick(l->copy);
+        tick(l->copy, 1);
         lab_expect_free(l->copy, victim);
         break;
     default:
         OK(scenario_claim(l->heir, victim));
         lab_expect_idle(l->heir, victim);
         operate(l->heir);
-        tick(l->heir);
+        tick(l->heir, 1);
         break;
     }
     for (uint32_t slot = 1; slot < victim; slot++) {
@@ -190,10 +225,15 @@ kill_and_tell(lab *l, const scenario *sc, way how, uint32_t victim, facts *f)
 {
     alarm(PATIENCE);
     lab_copy_stage(l);
+    if (sc->others != NULL) {
+        sc->others(l->copy);
+    }
     recover(l, how, victim);
     verified(l->copy);
     expect_told(l, sc->awaited);
     operate(l->copy);
+    tick(l->copy, 2); /* again, and there is nothing to recover */
+    verified(l->copy);
     facts_take(l->copy, f);
     lab_expect_no_leak(l->copy);
     forget_heir(l);
@@ -205,7 +245,38 @@ typedef struct {
     lab *l;
     const scenario *sc;
     int *result; /* shared with the child */
+    bool unwatched; /* not stepped: it runs through the operation at once */
+    bool chosen; /* it stops at the changes that are tried, and not at all */
 } task;
+
+/* How often this instruction has changed the segment. */
+static uint32_t
+count_visits(uint64_t code)
+{
+    enum { PLACES = 1 << 14 };
+    static struct {
+        uint64_t code;
+        uint32_t n;
+    } seen[PLACES];
+    size_t i = (code * UINT64_C(0x9e3779b97f4a7c15)) >> 50;
+
+    while (seen[i].code != code && seen[i].code != 0) {
+        i = (i + 1) % PLACES;
+    }
+    seen[i].code = code;
+    return ++seen[i].n;
+}
+
+/* In the child, for its next change. */
+static bool
+is_tried(uint64_t code)
+{
+    uint32_t visits = count_visits(code);
+    bool often = visits > 10 * visits_tried.sometimes;
+
+    return visits <= visits_tried.always ||
+           visits % (often ? visits_tried.seldom : visits_tried.sometimes) == 0;
+}
 
 static void
 child_body(void *argument)
@@ -221,7 +292,10 @@ child_body(void *argument)
         t->sc->child(a);
     }
     stepper_mark();
-    stepper_watch(a->base, a->map.size);
+    stepper_choose(t->chosen ? is_tried : NULL);
+    if (!t->unwatched) {
+        stepper_watch(a->base, a->map.size);
+    }
     *t->result = t->sc->operation(a);
     stepper_mark();
 }
@@ -268,7 +342,7 @@ set_stage(task *t, uint32_t death)
 /* ---- one scenario ---- */
 
 static void
-describe(const scenario *sc, uint32_t death, const stepper *s, uint64_t change, way how)
+describe(const scenario *sc, uint32_t death, const stepper *s, way how)
 {
     Dl_info place = {0};
 
@@ -277,42 +351,11 @@ describe(const scenario *sc, uint32_t death, const stepper *s, uint64_t change, 
              "%s%s%s (death %u), change %llu, store %llu, code %s+%#llx, segment+%#llx; "
              "recovered by: %s",
              sc->name, sc->predecessor ? " after " : "",
-             sc->predecessor ? sc->predecessor->name : "", death, (unsigned long long)change,
-             (unsigned long long)s->last.stores, place.dli_fname ? place.dli_fname : "?",
+             sc->predecessor ? sc->predecessor->name : "", death,
+             (unsigned long long)s->last.changes, (unsigned long long)s->last.stores,
+             place.dli_fname ? place.dli_fname : "?",
              (unsigned long long)(s->last.code - (uint64_t)(uintptr_t)place.dli_fbase),
              (unsigned long long)s->last.offset, way_names[how]);
-}
-
-/* How often this instruction has changed the segment. */
-static uint32_t
-count_visits(uint64_t at, bool forget)
-{
-    enum { PLACES = 1 << 14 };
-    static struct {
-        uint64_t at;
-        uint32_t n;
-    } seen[PLACES];
-    size_t i = (at * UINT64_C(0x9e3779b97f4a7c15)) >> 50;
-
-    if (forget) {
-        memset(seen, 0, sizeof seen);
-        return 0;
-    }
-    while (seen[i].at != at && seen[i].at != 0) {
-        i = (i + 1) % PLACES;
-    }
-    seen[i].at = at;
-    return ++seen[i].n;
-}
-
-static bool
-is_tried(const stepper *s)
-{
-    uint32_t visits = count_visits(s->last.code, false);
-    bool often = visits > 10 * visits_tried.sometimes;
-
-    return visits <= visits_tried.always ||
-           visits % (often ? visits_tried.seldom : visits_tried.sometimes) == 0;
 }
 
 static void
@@ -320,32 +363,29 @@ step_through(task *t, uint32_t death, const facts *before, const facts *after)
 {
     static facts killed;
     uint32_t victim = t->sc->predecessor != NULL ? 2 : 1;
-    uint64_t change = 0;
     stepper s;
 
     set_stage(t, death);
+    t->chosen = true;
     begin(t, &s);
-    count_visits(0, true);
     while (stepper_next(&s)) {
-        change++;
-        totals.changes++;
-        if (!is_tried(&s)) {
-            continue;
-        }
+        now->points++;
         for (way how = 0; how < WAYS; how++) {
-            if (!all && change % WAYS != how) {
+            if (!all && s.last.changes % WAYS != how) {
                 continue;
             }
-            describe(t->sc, death, &s, change, how);
+            describe(t->sc, death, &s, how);
             kill_and_tell(t->l, t->sc, how, victim, &killed);
             facts_compare(&killed, before, after);
-            totals.tried++;
+            now->recoveries++;
         }
     }
     test_context[0] = '\0';
     expect_result(t);
-    totals.stores += s.last.stores;
+    now->instructions += s.last.stores;
+    now->changes += s.last.changes;
     stepper_end(&s);
+    t->chosen = false;
 }
 
 /* What there is before the operation, and what after it. */
@@ -356,11 +396,12 @@ run_through(task *t, uint32_t death, facts *before, facts *after)
     stepper s;
 
     set_stage(t, death);
+    t->unwatched = true;
     begin(t, &s);
-    describe(t->sc, death, &s, 0, SURVIVOR);
+    describe(t->sc, death, &s, SURVIVOR);
     kill_and_tell(t->l, t->sc, SURVIVOR, victim, before);
-    while (stepper_next(&s)) {
-    }
+    EXPECT(!stepper_next(&s));
+    t->unwatched = false;
     expect_result(t);
     kill_and_tell(t->l, t->sc, SURVIVOR, victim, after);
     stepper_end(&s);
@@ -383,6 +424,25 @@ count_changes(lab *l, const scenario *sc, int *result)
     return n;
 }
 
+/* The name of a scenario begins with its operation's. */
+static figures *
+figures_of(const char *name)
+{
+    int length = (int)strcspn(name, ":");
+    uint32_t i = 0;
+
+    while (i < operations && (strncmp(table[i].operation, name, (size_t)length) != 0 ||
+                              table[i].operation[length] != '\0')) {
+        i++;
+    }
+    if (i == operations) {
+        EXPECT(operations < OPERATIONS_MAX);
+        snprintf(table[i].operation, sizeof table[i].operation, "%.*s", length, name);
+        operations++;
+    }
+    return &table[i];
+}
+
 static void
 run_scenario(lab *l, const scenario *sc, int *result)
 {
@@ -390,18 +450,47 @@ run_scenario(lab *l, const scenario *sc, int *result)
     task t = {.l = l, .sc = sc, .result = result};
     uint32_t deaths = sc->predecessor != NULL ? count_changes(l, sc->predecessor, result) : 1;
     uint32_t stride = all || deaths < PREDECESSOR_DEATHS ? 1 : deaths / PREDECESSOR_DEATHS;
-    uint64_t stores = totals.stores, changes = totals.changes, tried = totals.tried;
 
+    now = figures_of(sc->name);
+    now->states++;
     for (uint32_t death = 0; death < deaths; death += stride) {
         run_through(&t, death, &before, &after);
         step_through(&t, death, &before, &after);
     }
-    totals.scenarios++;
-    printf("%-52s %8llu stores %6llu changes %6llu tried\n", sc->name,
-           (unsigned long long)(totals.stores - stores),
-           (unsigned long long)(totals.changes - changes),
-           (unsigned long long)(totals.tried - tried));
-    fflush(stdout);
+}
+
+/* ---- what has been done ---- */
+
+static void
+print_line(const figures *f)
+{
+    printf("%-24s %6u %12llu %9llu %9llu %10llu\n", f->operation, f->states,
+           (unsigned long long)f->instructions, (unsigned long long)f->changes,
+           (unsigned long long)f->points, (unsigned long long)f->recoveries);
+}
+
+static void
+print_table(void)
+{
+    figures total = {.operation = "all"};
+
+    printf("%-24s %6s %12s %9s %9s %10s\n", "operation", "states", "instructions", "changes",
+           "killed at", "recoveries");
+    for (uint32_t i = 0; i < operations; i++) {
+        const figures *f = &table[i];
+
+        print_line(f);
+        total.states += f->states;
+        total.instructions += f->instructions;
+        total.changes += f->changes;
+        total.points += f->points;
+        total.recoveries += f->recoveries;
+    }
+    print_line(&total);
+    printf("%u operations in %u states, %llu storing instructions stepped, %llu crash points "
+           "tried\n",
+           operations, total.states, (unsigned long long)total.instructions,
+           (unsigned long long)total.points);
 }
 
 static bool
@@ -435,7 +524,7 @@ main(int argc, char **argv)
     enum { SKIPPED = 77 };
     int *result =
         mmap(NULL, sizeof *result, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    lab l;
+    scenario sc;
 
     if (!stepper_is_possible()) {
         puts("skipped: the stepper is for x86-64");
@@ -449,17 +538,14 @@ main(int argc, char **argv)
         visits_tried.sometimes = 20;
         visits_tried.seldom = 1000;
     }
-    lab_make(&l);
-    for (size_t i = 0; i < SCENARIOS_COUNT; i++) {
-        if (is_wanted(SCENARIOS[i].name, argc - 1 - all, argv + 1 + all)) {
-            run_scenario(&l, &SCENARIOS[i], result);
+    lab_make(&the_lab);
+    for (size_t i = 0; scenario_get(i, &sc); i++) {
+        if (is_wanted(sc.name, argc - 1 - all, argv + 1 + all)) {
+            run_scenario(&the_lab, &sc, result);
         }
     }
-    lab_remove(&l);
-    printf(
-        "%llu scenarios, %llu stores to the segment, %llu changes of it, killed and recovered "
-        "%llu times\n",
-        (unsigned long long)totals.scenarios, (unsigned long long)totals.stores,
-        (unsigned long long)totals.changes, (unsigned long long)totals.tried);
+    lab_remove(&the_lab);
+    EXPECT(operations > 0); /* some are called so */
+    print_table();
     return 0;
 }

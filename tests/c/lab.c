@@ -54,6 +54,9 @@ lab_make(lab *l)
 {
     segment_make(&l->stage_objects);
     segment_make(&l->copy_objects);
+    /* Room for one message of 1 MiB, and no second. */
+    l->stage_objects.options.message_memory = MIB + MIB / 4;
+    l->copy_objects.options.message_memory = MIB + MIB / 4;
     /* One hash key and one segment id, so that a copy is as good as the original. */
     memcpy(l->copy_objects.options.random, l->stage_objects.options.random,
            sizeof l->copy_objects.options.random);

@@ -4,10 +4,11 @@
 #include <stdio.h>
 
 #include "maintain.h"
+#include "slots.h"
 
 /* Messages that are there before have numbers below 1000, those of the operation from there
  * on: what comes later has the higher number. */
-enum { NEW = 1000, SMALL = 100, LARGE = 1000000 };
+enum { NEW = 1000, MORE = 1001, SMALL = 100, LARGE = MIB };
 
 static int
 send_to(ashm *a, const char *channel, uint32_t number, uint32_t capacity)
@@ -52,7 +53,7 @@ send_work(ashm *a)
 static int
 send_more_work(ashm *a)
 {
-    return send_to(a, "work", NEW + 1, 100);
+    return send_to(a, "work", MORE, 100);
 }
 
 /* To a ring larger than `capacity` above. */
@@ -503,6 +504,21 @@ broadcast_ring_is_full(lab *l)
     }
 }
 
+static void
+we_tell_room(lab *l)
+{
+    OK(lab_group_send(l->stage, "room", 1, SMALL));
+}
+
+static int
+receive_what_was_told(ashm *a)
+{
+    char name[ASHM_NAME_MAX + 1];
+
+    EXPECT_EQ(lab_receive(a, own_channel(a, "mine", name)), 1);
+    return 0;
+}
+
 /* So many that one transaction does not hold the stores. */
 static void
 many_are_in_room(lab *l)
@@ -516,6 +532,18 @@ many_are_in_room(lab *l)
     }
     OK(join(l->stage, "room", ours));
     OK(lab_group_send(l->stage, "room", 1, SMALL));
+}
+
+/* Two members in one mailbox whose rings are full. What the first gives back when its ring
+ * grows fits the second. */
+static void
+two_rings_are_full(lab *l)
+{
+    OK(join(l->stage, "room", "family!a"));
+    OK(join(l->stage, "room", "family!b"));
+    fill_channel(l->stage, "family!a", 1, 4);
+    fill_channel(l->stage, "family!b", 1, 8);
+    OK(join(l->stage, "other", "family!a"));
 }
 
 static void
@@ -565,6 +593,27 @@ static int
 attach(ashm *a)
 {
     return ashm_attach(a);
+}
+
+enum { EARLIER = 5 }; /* a generation */
+
+/* Slot 1 has had holders, who are gone. */
+static void
+slot_was_used(lab *l)
+{
+    handle_slot(l->stage, 1)->generation = EARLIER;
+}
+
+/* Who has found an address before a process left must see that it has a new holder. */
+static void
+earlier_holder_is_gone(ashm *a)
+{
+    address found = {.mailbox = COMMONS + 1, .generation = EARLIER};
+    tx t;
+
+    lane_open(a, &t);
+    EXPECT(!slots_is_there(&t, &found));
+    tx_close(&t);
 }
 
 /* What a process can have: channels with messages, memberships of its own and of others,
@@ -623,7 +672,7 @@ static const scenario DETACH = {.name = "detach",
                                 .stage = room_is_everywhere,
                                 .child = child_has_much};
 
-const scenario SCENARIOS[] = {
+static const scenario SCENARIOS[] = {
     /* sending */
     {.name = "send: into an empty segment", .operation = send_work},
     {.name = "send: one waits", .operation = send_work, .stage = one_waits},
@@ -650,8 +699,8 @@ const scenario SCENARIOS[] = {
     {.name = "send: buckets split",
      .operation = send_to_one_more,
      .stage = buckets_are_about_to_split},
-    {.name = "send: 1 MB", .operation = send_large, .child = prepare_large},
-    {.name = "send: 1 MB into scattered pages",
+    {.name = "send: 1 MiB", .operation = send_large, .child = prepare_large},
+    {.name = "send: 1 MiB into scattered pages",
      .operation = send_large,
      .stage = memory_is_scattered,
      .child = prepare_large},
@@ -713,8 +762,8 @@ const scenario SCENARIOS[] = {
      .child = child_awaits_family,
      .then = we_wait_for_the_name,
      .awaited = "family!a"},
-    {.name = "wait: nothing there", .operation = await_work, .result = ASHM_EMPTY},
-    {.name = "wait: again",
+    {.name = "receive: waits, nothing there", .operation = await_work, .result = ASHM_EMPTY},
+    {.name = "receive: waits again",
      .operation = await_work,
      .stage = we_wait_for_work,
      .child = child_awaits_work,
@@ -730,7 +779,6 @@ const scenario SCENARIOS[] = {
      .child = child_awaits_work,
      .then = we_wait_behind_the_child,
      .awaited = "work"},
-    {.name = "arm", .operation = arm},
     /* groups */
     {.name = "group_add: the first member", .operation = join_work},
     {.name = "group_add: another", .operation = join_work, .stage = three_are_in_room},
@@ -763,43 +811,237 @@ const scenario SCENARIOS[] = {
      .stage = we_wait_in_room,
      .awaited = ours},
     {.name = "settle: three broadcasts", .operation = send_to_ours, .stage = broadcasts_wait},
+    {.name = "settle: when it receives",
+     .operation = receive_what_was_told,
+     .child = child_joins,
+     .then = we_tell_room},
+    {.name = "settle: rings of two members grow",
+     .operation = tell_room,
+     .stage = two_rings_are_full},
     {.name = "settle: forty members", .operation = send_to_ours, .stage = many_are_in_room},
     /* the whole */
-    {.name = "sweep", .operation = sweep, .stage = much_is_over, .child = child_has_much},
-    {.name = "flush", .operation = flush_all, .stage = much_is_over, .child = child_has_much},
-    {.name = "tick", .operation = tick, .stage = much_is_over, .child = child_has_much},
-    {.name = "verify", .operation = verify_all, .stage = much_is_over},
-    {.name = "attach", .operation = attach, .unattached = true},
-    {.name = "detach: with nothing", .operation = detach},
+    {.name = "sweep: much is over",
+     .operation = sweep,
+     .stage = much_is_over,
+     .child = child_has_much},
+    {.name = "flush: much",
+     .operation = flush_all,
+     .stage = much_is_over,
+     .child = child_has_much},
+    {.name = "tick: much is over",
+     .operation = tick,
+     .stage = much_is_over,
+     .child = child_has_much},
+    {.name = "verify: much", .operation = verify_all, .stage = much_is_over},
+    {.name = "attach: where others were",
+     .operation = attach,
+     .stage = slot_was_used,
+     .unattached = true,
+     .others = earlier_holder_is_gone},
     {.name = "detach: with much",
      .operation = detach,
      .stage = room_is_everywhere,
      .child = child_has_much},
     /* recovering */
-    {.name = "wait for a lock of the dead: send",
-     .operation = send_more_work,
-     .predecessor = &SEND},
-    {.name = "wait for a lock of the dead: group_send",
+    {.name = "recover: for one lock, send", .operation = send_more_work, .predecessor = &SEND},
+    {.name = "recover: for one lock, group_send",
      .operation = send_more_work,
      .predecessor = &TELL},
-    {.name = "wait for all locks of the dead: send",
-     .operation = verify_all,
-     .predecessor = &SEND},
-    {.name = "reap: send", .operation = tick, .predecessor = &SEND},
-    {.name = "reap: receive", .operation = tick, .predecessor = &RECEIVE, .awaited = "work"},
-    {.name = "reap: group_send", .operation = tick, .predecessor = &TELL},
-    {.name = "reap: detach", .operation = tick, .predecessor = &DETACH},
-    {.name = "claim the slot of the dead: send",
+    {.name = "recover: for all locks, send", .operation = verify_all, .predecessor = &SEND},
+    {.name = "reap: the dead, send", .operation = tick, .predecessor = &SEND},
+    {.name = "reap: the dead, receive",
+     .operation = tick,
+     .predecessor = &RECEIVE,
+     .awaited = "work"},
+    {.name = "reap: the dead, group_send", .operation = tick, .predecessor = &TELL},
+    {.name = "reap: the dead, detach", .operation = tick, .predecessor = &DETACH},
+    {.name = "claim: the slot of the dead, send",
      .operation = claim_first,
      .unattached = true,
      .predecessor = &SEND},
-    {.name = "claim the slot of the dead: group_send",
+    {.name = "claim: the slot of the dead, group_send",
      .operation = claim_first,
      .unattached = true,
      .predecessor = &TELL},
-    {.name = "claim the slot of the dead: detach",
+    {.name = "claim: the slot of the dead, detach",
      .operation = claim_first,
      .unattached = true,
      .predecessor = &DETACH},
 };
-const size_t SCENARIOS_COUNT = sizeof SCENARIOS / sizeof SCENARIOS[0];
+
+/* ---- every operation in every state ---- */
+
+typedef enum { FRESH, FULL, WRAPPED, PREDECESSOR_DEAD, STATES } state;
+
+static const char *const state_names[STATES] = {"fresh", "full", "wrapped", "predecessor dead"};
+
+static void
+tell_ours(lab *l, uint32_t first, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        OK(lab_group_send(l->stage, "room", first + i, SMALL));
+    }
+}
+
+/* A channel that is full, and a mailbox whose broadcasts are. */
+static void
+all_is_full(lab *l)
+{
+    broadcast_ring_is_full(l);
+    OK(join(l->stage, "room", "work"));
+    fill_channel(l->stage, "work", 1, 4);
+    OK(ashm_group_add(l->stage, "room", 4, "work", 4, ASHM_NEVER, 4));
+}
+
+/* A channel's ring and a mailbox's broadcasts that go on from their end to their beginning. */
+static void
+all_wraps(lab *l)
+{
+    name_ours(l);
+    OK(join(l->stage, "room", ours));
+    tell_ours(l, 1, BROADCASTS - 2);
+    take_from(l->stage, ours, BROADCASTS - 3);
+    tell_ours(l, BROADCASTS - 1, 4);
+    ring_wraps(l);
+    OK(join(l->stage, "room", "work"));
+}
+
+static void
+room_is_everywhere_and_one_waits(lab *l)
+{
+    room_is_everywhere(l);
+    one_waits(l);
+}
+
+static const scenario PREDECESSOR = {
+    .name = "group_send", .operation = tell_room, .stage = room_is_everywhere_and_one_waits};
+
+static void (*const state_stages[STATES])(lab *l) = {
+    [FRESH] = name_ours, [FULL] = all_is_full, [WRAPPED] = all_wraps};
+
+typedef struct operation {
+    const char *name;
+    int (*run)(ashm *a);
+    void (*child)(ashm *a);
+    bool unattached;
+    int results[STATES];
+} operation;
+
+static int
+send_to_four(ashm *a)
+{
+    return send_to(a, "work", MORE, 4);
+}
+
+static int
+send_more_to_ours(ashm *a)
+{
+    return send_to(a, ours, MORE, 100);
+}
+
+static void
+prepare_more(ashm *a)
+{
+    (void)a;
+    lab_prepare(MORE, LARGE);
+}
+
+static int
+receive_if_any(ashm *a)
+{
+    return lab_receive(a, "work") == 0 ? ASHM_EMPTY : 0;
+}
+
+static int
+tell_room_more(ashm *a)
+{
+    return lab_group_send(a, "room", MORE, SMALL);
+}
+
+static int
+ready_if_any(ashm *a)
+{
+    uint64_t cookies[4];
+    size_t n;
+
+    return ashm_ready(a, cookies, 4, &n);
+}
+
+static int
+bell(ashm *a)
+{
+    int fd;
+
+    return ashm_bell(a, &fd);
+}
+
+static int
+client(ashm *a)
+{
+    char text[ASHM_CLIENT_LENGTH];
+
+    return ashm_client(a, text);
+}
+
+static int
+get_info(ashm *a)
+{
+    ashm_info info;
+
+    return ashm_get_info(a, &info);
+}
+
+static const operation OPERATIONS[] = {
+    {.name = "attach", .run = attach, .unattached = true},
+    {.name = "client", .run = client, .unattached = true},
+    {.name = "send", .run = send_to_four, .results = {[FULL] = ASHM_FULL}},
+    {.name = "send of 1 MiB", .run = send_large, .child = prepare_more},
+    {.name = "send to another process", .run = send_more_to_ours},
+    {.name = "receive", .run = receive_if_any, .results = {[FRESH] = ASHM_EMPTY}},
+    {.name = "receive and wait", .run = receive_turn, .results = {[FRESH] = ASHM_EMPTY}},
+    {.name = "unwait", .run = unwait_work},
+    {.name = "bell", .run = bell},
+    {.name = "ready", .run = ready_if_any},
+    {.name = "arm", .run = arm},
+    {.name = "group_add", .run = join_work},
+    {.name = "group_discard", .run = leave_work},
+    {.name = "group_send", .run = tell_room_more},
+    {.name = "flush", .run = flush_all},
+    {.name = "tick", .run = tick},
+    {.name = "sweep", .run = sweep},
+    {.name = "verify", .run = verify_all},
+    {.name = "get_info", .run = get_info},
+    {.name = "detach", .run = detach},
+};
+
+enum {
+    SCENARIOS_COUNT = sizeof SCENARIOS / sizeof SCENARIOS[0],
+    OPERATIONS_COUNT = sizeof OPERATIONS / sizeof OPERATIONS[0]
+};
+
+bool
+scenario_get(size_t index, scenario *sc)
+{
+    static char name[100];
+    const operation *o;
+    state found;
+
+    if (index >= OPERATIONS_COUNT * STATES) {
+        index -= OPERATIONS_COUNT * STATES;
+        if (index < SCENARIOS_COUNT) {
+            *sc = SCENARIOS[index];
+        }
+        return index < SCENARIOS_COUNT;
+    }
+    o = &OPERATIONS[index / STATES];
+    found = index % STATES;
+    snprintf(name, sizeof name, "%s: %s", o->name, state_names[found]);
+    *sc = (scenario){.name = name,
+                     .stage = state_stages[found],
+                     .child = o->child,
+                     .unattached = o->unattached,
+                     .operation = o->run,
+                     .result = o->results[found],
+                     .predecessor = found == PREDECESSOR_DEAD ? &PREDECESSOR : NULL};
+    return true;
+}

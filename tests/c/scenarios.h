@@ -1,5 +1,10 @@
 /*
  * scenarios.h: the operations that processes are killed in, each with what it finds.
+ *
+ * Every operation is tried in every state (OPERATIONS and STATES in scenarios.c), and then
+ * there are scenarios of their own for what a state in common does not bring about. A new
+ * operation needs a function that calls it and a line in OPERATIONS; tests/test_house.py sees
+ * that none of ashm.h is forgotten.
  */
 #ifndef ASHM_TEST_SCENARIOS_H
 #define ASHM_TEST_SCENARIOS_H
@@ -17,6 +22,8 @@ typedef struct scenario {
     void (*then)(lab *l);
     int (*operation)(ashm *a); /* which is stepped, and what it returns */
     int result;
+    /* What others may see at any time: this process on the copy, before it recovers. */
+    void (*others)(ashm *a);
     /* The channel that this process waits for, with the cookie below. */
     const char *awaited;
     /* Somebody was killed before, in this. */
@@ -25,8 +32,8 @@ typedef struct scenario {
 
 enum { SCENARIO_COOKIE = 7 };
 
-extern const scenario SCENARIOS[];
-extern const size_t SCENARIOS_COUNT;
+/* The so-manyth scenario. false: there are no more. */
+bool scenario_get(size_t index, scenario *sc);
 
 /* Claim exactly this slot. */
 int scenario_claim(ashm *a, uint32_t slot);

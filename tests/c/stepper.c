@@ -25,6 +25,7 @@ static struct {
     size_t size;
     size_t open, open_end; /* the part that may be written to just now */
     int from, to;
+    bool (*wanted)(uint64_t code);
     change now;
     size_t saved; /* bytes of `before` */
     char before[REACH];
@@ -102,7 +103,10 @@ on_trap(int number, siginfo_t *info, void *context)
     close_again();
     child.now.stores++;
     if (memcmp(child.before, child.base + child.now.offset, child.saved) != 0) {
-        report(&child.now);
+        child.now.changes++;
+        if (child.wanted == NULL || child.wanted(child.now.code)) {
+            report(&child.now);
+        }
     }
     errno = kept;
 }
@@ -125,8 +129,9 @@ stepper_watch(void *base, size_t size)
 void
 stepper_mark(void)
 {
-    change mark = {.offset = MARK, .stores = child.now.stores};
+    change mark = child.now;
 
+    mark.offset = MARK;
     report(&mark);
 }
 
@@ -156,6 +161,12 @@ stepper_mark(void)
 }
 
 #endif
+
+void
+stepper_choose(bool (*wanted)(uint64_t code))
+{
+    child.wanted = wanted;
+}
 
 /* ---- the stepping process's side ---- */
 

@@ -20,9 +20,10 @@
 
 /* What the stepped process tells of a change. */
 typedef struct change {
-    uint64_t code;   /* the address of the instruction */
-    uint64_t offset; /* where it changed the segment */
-    uint64_t stores; /* instructions that have stored to the segment so far */
+    uint64_t code;    /* the address of the instruction */
+    uint64_t offset;  /* where it changed the segment */
+    uint64_t stores;  /* instructions that have stored to the segment so far */
+    uint64_t changes; /* those of them that have changed it */
 } change;
 
 /* The stepping process's side. */
@@ -40,6 +41,10 @@ void stepper_start(stepper *s, void (*body)(void *), void *argument);
 /* In the child: from here on stop at each change of this mapping. Also again, for another
  * mapping. */
 void stepper_watch(void *base, size_t size);
+
+/* In the child: do not stop at changes that this does not want, given the instruction. It is
+ * called in a signal handler. */
+void stepper_choose(bool (*wanted)(uint64_t code));
 
 /* In the child: tell that the preparation, or the operation, is over, and wait. */
 void stepper_mark(void);
