@@ -54,6 +54,20 @@ test_it_cannot_be_armed_past_a_ring(void)
 }
 
 static void
+test_a_bell_that_another_thread_has_armed_is_no_answer_to_what_came_before(void)
+{
+    segment s;
+    ashm *a = fixture_begin(&s), *b = segment_open(&s);
+    uint64_t seen = doorbell_read(a);
+
+    doorbell_ring(b, 0);
+    EXPECT(doorbell_arm(a, doorbell_read(a))); /* another thread, which has seen the ring */
+    EXPECT(!doorbell_arm(a, seen));
+    ashm_close(b);
+    fixture_end(&s, a);
+}
+
+static void
 test_only_the_receiver_disarms(void)
 {
     segment s;
@@ -329,6 +343,7 @@ main(void)
 {
     RUN(test_an_armed_bell_is_rung_and_an_unarmed_is_not);
     RUN(test_it_cannot_be_armed_past_a_ring);
+    RUN(test_a_bell_that_another_thread_has_armed_is_no_answer_to_what_came_before);
     RUN(test_only_the_receiver_disarms);
     RUN(test_what_is_owed_is_paid_once);
     RUN(test_a_debt_is_undone_with_its_transaction);

@@ -4,8 +4,30 @@
 
 #include <signal.h>
 
+#include "reap.h"
 #include "support.h"
 #include "tx.h"
+
+/* What happens before somebody gets the recovery lock for which he asks. */
+static void (*meanwhile)(ashm *a);
+static ashm *meanwhile_of;
+
+static int
+awaited_kernel_lock(const char *name, const object_id *id, uint64_t byte, uint64_t wait_ns,
+                    int *fd)
+{
+    void (*happens)(ashm *a) = meanwhile;
+
+    meanwhile = NULL;
+    if (happens != NULL) {
+        happens(meanwhile_of);
+    }
+    return kernel_lock(name, id, byte, wait_ns, fd);
+}
+
+#define kernel_lock awaited_kernel_lock
+#include "recover.c"
+#undef kernel_lock
 
 static uint64_t *
 words(const ashm *a)
@@ -114,6 +136,68 @@ test_a_word_of_an_earlier_holder_is_no_reason(void)
     fixture_end(&s, a);
 }
 
+/* A transaction that is under way in the slot, of whoever has it now. */
+static void
+begin_in_slot(ashm *a, uint32_t slot)
+{
+    lane_shm *lane = &handle_slot(a, slot)->lanes[0];
+    uint64_t offset = (uint64_t)((char *)&words(a)[5] - a->base);
+
+    lane->log[0] = (undo_shm){.where = offset << 1 | 1, .old = 0};
+    lane->count = 1;
+    words(a)[5] = 55;
+}
+
+static void
+expect_it_goes_on(ashm *a, uint32_t slot)
+{
+    EXPECT_EQ(handle_slot(a, slot)->lanes[0].count, 1);
+    EXPECT_EQ(words(a)[5], 55);
+    handle_slot(a, slot)->lanes[0].count = 0;
+    words(a)[5] = 0;
+}
+
+static void
+test_the_log_of_a_free_slot_is_its_next_holders(void)
+{
+    segment s;
+    ashm *a = fixture_begin(&s), *b = segment_open(&s);
+    uint64_t word = lock_owner(b->own->generation, 1, 0);
+
+    ashm_close(b);
+    begin_in_slot(a, 1);
+    OK(recover_owner(a, word)); /* as read from a lock before b was reaped */
+    expect_it_goes_on(a, 1);
+    fixture_end(&s, a);
+}
+
+/* Another process recovers and reaps the dead one, and a third has its slot. */
+static void
+the_slot_changes_hands(ashm *a)
+{
+    slot_shm *slot = handle_slot(a, 1);
+
+    OK(reap_slot(a, 1));
+    atomic_store(&slot->generation, slot->generation + 1);
+    atomic_store(&slot->state, SLOT_TAKEN);
+    begin_in_slot(a, 1);
+}
+
+static void
+test_who_comes_late_to_recovery_leaves_the_next_holder_alone(void)
+{
+    segment s;
+    ashm *a = fixture_begin(&s), *b = die_in(&s, two_under_way);
+
+    meanwhile = the_slot_changes_hands;
+    meanwhile_of = a;
+    OK(recover_owner(a, handle_mailbox(a, 0)->lock.word));
+    EXPECT(meanwhile == NULL); /* it has happened */
+    expect_it_goes_on(a, 1);
+    ashm_close(b);
+    fixture_end(&s, a);
+}
+
 static void
 test_a_word_that_nobody_wrote_is_refused(void)
 {
@@ -148,6 +232,8 @@ main(void)
     RUN(test_what_was_committed_stays);
     RUN(test_the_living_are_left_alone);
     RUN(test_a_word_of_an_earlier_holder_is_no_reason);
+    RUN(test_the_log_of_a_free_slot_is_its_next_holders);
+    RUN(test_who_comes_late_to_recovery_leaves_the_next_holder_alone);
     RUN(test_a_word_that_nobody_wrote_is_refused);
     RUN(test_a_log_beyond_use_is_told);
     return tests_end();

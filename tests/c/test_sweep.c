@@ -228,6 +228,24 @@ test_who_waits_goes_on_waiting_after_a_flush(void)
     fixture_end(&s, a);
 }
 
+static void
+test_the_clock_does_not_go_back(void)
+{
+    segment s;
+    ashm *a, *b;
+    uint64_t ahead;
+
+    segment_make(&s); /* on the real clock */
+    a = segment_open(&s);
+    b = segment_open(&s);
+    a->clock_offset -= 1000 * (int64_t)SECOND; /* it took the host for one that runs longer */
+    ahead = handle_now(a);
+    OK(ashm_tick(a));
+    EXPECT(handle_now(b) >= ahead);
+    ashm_close(b);
+    fixture_end(&s, a);
+}
+
 int
 main(void)
 {
@@ -240,5 +258,6 @@ main(void)
     RUN(test_who_was_told_and_does_not_come_is_passed_over);
     RUN(test_flush_drops_messages_and_memberships);
     RUN(test_who_waits_goes_on_waiting_after_a_flush);
+    RUN(test_the_clock_does_not_go_back);
     return tests_end();
 }
