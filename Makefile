@@ -29,7 +29,7 @@ FUZZER := echo 'int LLVMFuzzerTestOneInput(const char *data, unsigned long size)
 CORE := $(wildcard csrc/*) setup.py pyproject.toml
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo demo-check test test-c test-py soak lint format bench dist clean
+.PHONY: help demo demo-check test test-c kill-all sabotage test-py soak lint format bench dist clean
 .PHONY: $(PRESETS:%=test-c-%) test-c-fuzz fuzz fuzz-build fuzz-segment fuzz-body
 
 help: ## list the targets
@@ -71,6 +71,13 @@ fuzz-segment fuzz-body: fuzz-%: fuzz-build
 		-entropic=0 -verbosity=0 -print_final_stats=1 $(FUZZ_ARGS) \
 		corpus/$* ../../tests/c/seeds/$*
 	@if [ $* = body ]; then $(BIN)/python -m tests.fuzz build/fuzz/corpus/body; fi
+
+kill-all: $(VENV)/dev ## kill at every change of every operation, and recover in every way
+	cmake --preset debug --log-level=WARNING
+	cmake --build --preset debug --target kill_all
+
+sabotage: $(VENV)/dev ## leave each safeguard out, and see which C tests notice
+	tests/c/sabotage.sh $(SABOTAGE_ARGS)
 
 test-py: $(VENV)/dev ## the Python tests, the example site's among them
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "ashm.h"
+#include "sabotage.h"
 
 /* For our own bugs only, never for what a segment contains: a segment may be
  * damaged by anyone, so that is an error code. Survives -DNDEBUG. */

@@ -43,6 +43,9 @@ format(ashm *a, const ashm_options *options)
     if ((rc = segment_allocate(a, 0, a->map.slots)) != 0) {
         return rc;
     }
+    if (SABOTAGE(MAGIC_FIRST)) {
+        store_release64(&h->magic, SEGMENT_MAGIC);
+    }
     h->signature = layout_signature();
     h->size = a->map.size;
     h->message_memory = options->message_memory;
@@ -199,6 +202,9 @@ make_private(ashm *a)
         (a->scratch = private_pages((LANES + 1) * PAGE_SIZE_SHM)) == NULL) {
         return errno;
     }
+    if (SABOTAGE(NO_WIPE)) {
+        return 0;
+    }
     return madvise(a->own, PAGE_SIZE_SHM, MADV_WIPEONFORK) == 0 ? 0 : errno;
 }
 
@@ -332,7 +338,8 @@ move_in(ashm *a, uint32_t index)
     if (atomic_load_explicit(&slot->state, memory_order_acquire) != SLOT_FREE) {
         /* Not waited for: as long as we hold its life, the dead holder seems alive to whoever
          * has the recovery lock and may need one of its locks. */
-        if ((rc = kernel_lock(a->name, &a->id, BYTE_RECOVERY, 0, &guard)) != 0) {
+        if ((rc = kernel_lock(a->name, &a->id, BYTE_RECOVERY,
+                              SABOTAGE(GREEDY_CLAIM) ? a->lock_wait_ns : 0, &guard)) != 0) {
             return rc;
         }
         rc = reap_slot(a, index);
@@ -352,6 +359,9 @@ move_in(ashm *a, uint32_t index)
     memcpy(slot->command, command, sizeof command); /* nobody knows the slot yet */
     sum_counters(slot);
     store_relaxed64(&slot->bell, 0);
+    if (SABOTAGE(GENERATION_LATE)) {
+        atomic_store_explicit(&slot->state, SLOT_TAKEN, memory_order_release);
+    }
     atomic_store_explicit(&slot->generation, own->generation, memory_order_release);
     atomic_store_explicit(&slot->state, SLOT_TAKEN, memory_order_release);
     return 0;

@@ -230,6 +230,9 @@ doorbell_arm(ashm *a, uint64_t seen)
     atomic_u64 *word = word_of(a, a->own->slot);
     uint64_t now = load_acquire64(word);
 
+    if (SABOTAGE(ARM_BLINDLY) || (SABOTAGE(ARMED_WILL_DO) && (now & 1) != 0)) {
+        seen = now;
+    }
     if (now >> 1 != seen >> 1) {
         return false;
     }
@@ -289,6 +292,9 @@ doorbell_ring(ashm *a, uint32_t slot)
     uint64_t before = atomic_fetch_add_explicit(word_of(a, slot), 2, memory_order_acq_rel);
 
     if (before & 1) {
+        if (SABOTAGE(SENDER_DISARMS)) {
+            atomic_fetch_and_explicit(word_of(a, slot), ~UINT64_C(1), memory_order_acq_rel);
+        }
         fifo_write(a, slot);
     }
     return (before & 1) != 0;

@@ -33,7 +33,8 @@ sleep_until(sem_t *semaphore, uint64_t until)
     struct timespec at = {.tv_sec = (time_t)(until / NS_PER_SECOND),
                           .tv_nsec = (long)(until % NS_PER_SECOND)};
 
-    (void)sem_clockwait(semaphore, CLOCK_MONOTONIC, &at);
+    (void)(SABOTAGE(NO_SLICE) ? sem_wait(semaphore)
+                              : sem_clockwait(semaphore, CLOCK_MONOTONIC, &at));
 }
 
 /* A slice has gone by: is the lock's owner dead? A reaper, who has the recovery lock, looks at
@@ -121,7 +122,8 @@ wait_for(lock_party *party, lock_shm *lock, const char *what)
         if (last) {
             return gave_up(a, word, what);
         }
-        if (!(word & LOCK_WAITERS) && !cas_acquire64(&lock->word, word, word | LOCK_WAITERS)) {
+        if (!(word & LOCK_WAITERS) && !SABOTAGE(NO_W) &&
+            !cas_acquire64(&lock->word, word, word | LOCK_WAITERS)) {
             continue;
         }
         if (now < slice_end) {

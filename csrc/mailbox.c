@@ -108,7 +108,7 @@ deliver(tx *t, fanout *f, uint32_t member)
         }
     }
     /* Some memory was given back: a crash must find it untouched. */
-    if (t->freed || tx_room(t) < MEMBER_ROOM) {
+    if ((t->freed && !SABOTAGE(TAKEN_AGAIN)) || tx_room(t) < MEMBER_ROOM) {
         if ((rc = pause_at(t, f, member)) != 0) {
             return rc;
         }
@@ -149,7 +149,9 @@ settle_first(tx *t)
     uint64_t now = t->now;
     int rc;
 
-    t->now = first_broadcast(t)->sent;
+    if (!SABOTAGE(SETTLE_NOW)) {
+        t->now = first_broadcast(t)->sent;
+    }
     rc = deliver_to_members(t);
     t->now = now;
     return rc;

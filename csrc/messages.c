@@ -171,6 +171,10 @@ message_drop_held(tx *t)
     }
     if (tx_memory(t)) {
         message_unref(t, message, refs);
+        if (SABOTAGE(FREED_TWICE)) {
+            (void)tx_commit(t);
+            (void)tx_memory(t);
+        }
         tx_set32(t, &t->lane->held_refs, 0);
         tx_set32(t, &t->lane->held, 0);
     }

@@ -49,7 +49,8 @@ section_at(tx *t, enum section section, uint32_t reference, uint64_t size)
     uint64_t at = (uint64_t)reference * UNIT;
     uint64_t high = (uint64_t)section_ready(a, section) * PAGE_SIZE_SHM;
 
-    if (ASHM_UNLIKELY(at < PAGE_SIZE_SHM || size > high || at > high - size)) {
+    if (ASHM_UNLIKELY(at < PAGE_SIZE_SHM || size > high || at > high - size) &&
+        !SABOTAGE(NO_BOUNDS)) {
         return tx_scratch(t);
     }
     return a->base + a->map.section[section].pages + at;

@@ -10,6 +10,7 @@
 
 #include "ashm.h"
 #include "clock.h"
+#include "sabotage.h"
 
 static pthread_mutex_t fork_guard = PTHREAD_MUTEX_INITIALIZER;
 
@@ -76,7 +77,8 @@ life_claim(const char *name, const object_id *id, uint64_t byte, void **life)
         goto unguard;
     }
     map = mmap(NULL, (size_t)page, PROT_READ, MAP_SHARED, fd, 0);
-    if (map == MAP_FAILED || madvise(map, (size_t)page, MADV_DONTFORK) != 0) {
+    if (map == MAP_FAILED ||
+        (!SABOTAGE(LIFE_INHERITED) && madvise(map, (size_t)page, MADV_DONTFORK) != 0)) {
         rc = errno;
         goto out;
     }

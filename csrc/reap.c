@@ -13,8 +13,10 @@ give_back_lanes(ashm *a, uint32_t slot)
         int rc;
 
         tx_open_dead(a, slot, lane, &t);
-        doorbell_pay(&t);
-        rc = message_drop_held(&t);
+        if (!SABOTAGE(NO_DEBT)) {
+            doorbell_pay(&t);
+        }
+        rc = SABOTAGE(FORGET_HELD) ? 0 : message_drop_held(&t);
         tx_close(&t);
         if (rc != 0) {
             return rc;
@@ -46,7 +48,7 @@ leave_channel(tx *t, uint32_t waiter, uint32_t slot)
 {
     uint32_t channel = waiter_at(t, waiter)->channel;
 
-    if (waiters_leave(t, channel, slot)) {
+    if (waiters_leave(t, channel, slot) && !SABOTAGE(KEPT_TURN)) {
         channel_pass_turn(t, channel);
     }
     waiters_unqueue(t, waiter);
@@ -81,6 +83,9 @@ reap_slot(ashm *a, uint32_t index)
 
     if ((rc = recover_slot(a, index)) != 0 || (rc = give_back_lanes(a, index)) != 0) {
         return rc;
+    }
+    if (SABOTAGE(FREE_SLOT_FIRST)) {
+        atomic_store_explicit(&slot->state, SLOT_FREE, memory_order_release);
     }
     tx_open_dead(a, index, 0, &t);
     if ((rc = empty_mailbox(&t, slot, index)) == 0) {

@@ -30,6 +30,9 @@ free_locks(ashm *a, uint32_t slot)
 int
 recover_slot(ashm *a, uint32_t slot)
 {
+    if (SABOTAGE(FREE_FIRST)) {
+        free_locks(a, slot);
+    }
     for (uint32_t lane = 0; lane < LANES; lane++) {
         int rc = tx_undo(a, &handle_slot(a, slot)->lanes[lane]);
 
@@ -56,9 +59,10 @@ is_dead(ashm *a, int fd, uint64_t word)
     /* A slot that is not free and has no life is claimed under the recovery lock only; a free
      * one at any time, so who holds that lock must not take it for a dead holder's. */
     return lock_owner_generation(word) == generation &&
-           atomic_load_explicit(&handle_slot(a, slot)->state, memory_order_acquire) !=
-               SLOT_FREE &&
-           !life_exists(fd, BYTE_LIFE(slot));
+           (atomic_load_explicit(&handle_slot(a, slot)->state, memory_order_acquire) !=
+                SLOT_FREE ||
+            SABOTAGE(NO_STATE)) &&
+           (!life_exists(fd, BYTE_LIFE(slot)) || SABOTAGE(LEASE));
 }
 
 int
@@ -79,7 +83,7 @@ recover_owner(ashm *a, uint64_t word)
         return rc;
     }
     /* Somebody may have been here before us, and the slot have a new holder. */
-    if (is_dead(a, fd, word)) {
+    if (is_dead(a, fd, word) || SABOTAGE(NO_RECHECK)) {
         rc = recover_slot(a, lock_owner_slot(word));
     }
     kernel_unlock(guard, BYTE_RECOVERY);

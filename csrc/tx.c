@@ -146,7 +146,7 @@ tx_undo(ashm *a, lane_shm *lane)
     if (count > LOG_ENTRIES) {
         return ASHM_CORRUPT;
     }
-    while (count-- > 0) {
+    while (count-- > 0 && !SABOTAGE(NO_UNDO)) {
         const undo_shm *entry = &lane->log[count];
         uint64_t wide = entry->where & 1;
         uint64_t offset = entry->where >> 1;
@@ -188,7 +188,9 @@ tx_commit(tx *t)
     }
     /* A kill before this undoes the transaction, a kill after it keeps it. */
     ordered();
-    *(volatile uint32_t *)&t->lane->count = 0;
+    if (!SABOTAGE(NO_COMMIT)) {
+        *(volatile uint32_t *)&t->lane->count = 0;
+    }
     ordered();
     finish(t);
     return 0;

@@ -95,6 +95,9 @@ tx_log(tx *t, const void *where, uint64_t old, uint64_t wide)
         return false;
     }
     ASHM_DEBUG_CHECK(t->mailbox != NULL || t->memory);
+    if (SABOTAGE(COUNTED_EARLY)) {
+        *(volatile uint32_t *)&t->lane->count = n + 1;
+    }
     t->lane->log[n] = (undo_shm){.where = offset << 1 | wide, .old = old};
     ordered();
     *(volatile uint32_t *)&t->lane->count = n + 1;

@@ -18,7 +18,7 @@ PACKAGE = ROOT / "asgi_shm"
 
 # Lowest first. In a layer, a module may use those that stand before it.
 C_LAYERS = [
-    ["ashm", "base", "atomic", "hash", "clock", "names", "body"],
+    ["ashm", "sabotage", "base", "atomic", "hash", "clock", "names", "body"],
     ["layout", "process", "handle"],
     ["recover", "lock", "tx", "doorbell"],
     ["pages", "messages", "table", "queue", "slots", "waiters"],
