@@ -1,4 +1,4 @@
-/* claim.c: see claim.h. */
+/* claim.c: see claim.h. Model: docs/models/lock.pml. */
 #include "claim.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* doorbell.c: see doorbell.h. */
+/* doorbell.c: see doorbell.h. Model: docs/models/doorbell.pml. */
 #include "doorbell.h"
 
 #include <errno.h>

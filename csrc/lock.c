@@ -1,4 +1,4 @@
-/* lock.c: the slow paths of lock.h. */
+/* lock.c: the slow paths of lock.h. Model: docs/models/lock.pml. */
 #include "lock.h"
 
 #include "recover.h"

@@ -1,4 +1,4 @@
-/* reap.c: see reap.h. */
+/* reap.c: see reap.h. Model: docs/models/lock.pml. */
 #include "reap.h"
 
 #include "doorbell.h"

@@ -1,4 +1,4 @@
-/* recover.c: see recover.h. */
+/* recover.c: see recover.h. Model: docs/models/lock.pml. */
 #include "recover.h"
 
 #include "lock.h"

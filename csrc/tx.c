@@ -1,4 +1,4 @@
-/* tx.c: see tx.h. */
+/* tx.c: see tx.h. Model: docs/models/lock.pml. */
 #include "tx.h"
 
 #include <string.h>

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 MODELS = Path(__file__).parent.parent.parent / "docs" / "models"
+CSRC = MODELS.parent.parent / "csrc"
 SAFETY, LIVENESS = ["-DSAFETY"], ["-DNFAIR=3"]
 
 pytestmark = [
@@ -72,6 +73,17 @@ SAFEGUARDS = [
     for model in sorted(MODELS.glob("*.pml"))
     for switch in re.findall(r"^ \*     (-D\w+(?: -D\w+)*)  ", model.read_text(), re.MULTILINE)
 ]
+
+
+@pytest.mark.parametrize("model", sorted(MODELS.glob("*.pml")), ids=lambda path: path.name)
+def test_what_is_modelled_names_its_model(model):
+    text = model.read_text()
+    head = text.partition("Left out")[0]
+    modelled = {*re.findall(r"\b(\w+)\.h\b", head), *re.findall(r"/\* ---- (\w+)\.h", text)}
+
+    assert modelled
+    for name in modelled:
+        assert f"docs/models/{model.name}" in (CSRC / f"{name}.c").read_text()
 
 
 def test_the_models_name_their_safeguards():
