@@ -72,7 +72,7 @@ fuzz-segment fuzz-body: fuzz-%: fuzz-build
 		corpus/$* ../../tests/c/seeds/$*
 	@if [ $* = body ]; then $(BIN)/python -m tests.fuzz build/fuzz/corpus/body; fi
 
-kill-all: $(VENV)/dev ## kill at every change of every operation, and recover in every way
+kill-all: $(VENV)/dev ## kill every operation at nearly every change, and recover in every way
 	cmake --preset debug --log-level=WARNING
 	cmake --build --preset debug --target kill_all
 

@@ -11,9 +11,9 @@
  *   kill_every_instruction [--all] [SCENARIO...]
  *
  * Where one instruction changes the segment again and again (a loop over pages, a body that is
- * copied), only some of those times are tried. Without --all they are fewer, at each point
- * only one way of recovering is tried, and where a process dies while it recovers from the
- * death of another, only some deaths of the other.
+ * copied), only some of those times are tried, and where a process dies while it recovers from
+ * the death of another, only some deaths of the other. Without --all they are few, and at each
+ * point only one way of recovering is tried.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -87,12 +87,20 @@ scenario_claim(ashm *a, uint32_t slot)
     return rc;
 }
 
-enum { PREDECESSOR_DEATHS = 4, PATIENCE = 60 /* seconds for one recovery: it hangs */ };
+enum { PATIENCE = 60 /* seconds for one recovery: it hangs */ };
 
 static bool all;
-static struct {
-    uint32_t always, sometimes, seldom; /* the first, then every so-manyth, then fewer still */
-} visits_tried = {.always = 5, .sometimes = 100, .seldom = 8000};
+
+/* Of the times at which one instruction changes the segment: the first, then every so-manyth,
+ * then fewer still. */
+typedef struct selection {
+    uint32_t always, sometimes, seldom;
+    uint32_t deaths; /* of a predecessor, evenly over its changes */
+} selection;
+
+static const selection SOME = {5, 100, 8000, 4}, MOST = {100, 20, 1000, 1},
+                       MOST_OF_TWO = {5, 100, 8000, 60};
+static const selection *tried = &SOME;
 
 /* What has been done of one operation, or of all. */
 typedef struct figures {
@@ -272,10 +280,9 @@ static bool
 is_tried(uint64_t code)
 {
     uint32_t visits = count_visits(code);
-    bool often = visits > 10 * visits_tried.sometimes;
+    bool often = visits > 10 * tried->sometimes;
 
-    return visits <= visits_tried.always ||
-           visits % (often ? visits_tried.seldom : visits_tried.sometimes) == 0;
+    return visits <= tried->always || visits % (often ? tried->seldom : tried->sometimes) == 0;
 }
 
 static void
@@ -449,8 +456,12 @@ run_scenario(lab *l, const scenario *sc, int *result)
     static facts before, after;
     task t = {.l = l, .sc = sc, .result = result};
     uint32_t deaths = sc->predecessor != NULL ? count_changes(l, sc->predecessor, result) : 1;
-    uint32_t stride = all || deaths < PREDECESSOR_DEATHS ? 1 : deaths / PREDECESSOR_DEATHS;
+    uint32_t stride;
 
+    if (all) {
+        tried = sc->predecessor != NULL ? &MOST_OF_TWO : &MOST;
+    }
+    stride = deaths > tried->deaths ? deaths / tried->deaths : 1;
     now = figures_of(sc->name);
     now->states++;
     for (uint32_t death = 0; death < deaths; death += stride) {
@@ -533,11 +544,6 @@ main(int argc, char **argv)
     copy_in_large_steps(argv);
     EXPECT(result != MAP_FAILED);
     all = argc > 1 && strcmp(argv[1], "--all") == 0;
-    if (all) {
-        visits_tried.always = 100;
-        visits_tried.sometimes = 20;
-        visits_tried.seldom = 1000;
-    }
     lab_make(&the_lab);
     for (size_t i = 0; scenario_get(i, &sc); i++) {
         if (is_wanted(sc.name, argc - 1 - all, argv + 1 + all)) {

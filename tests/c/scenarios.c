@@ -636,8 +636,7 @@ child_has_much(ashm *a)
 static int
 detach(ashm *a)
 {
-    ashm_close(a);
-    return 0;
+    return ashm_leave(a);
 }
 
 static int
@@ -838,7 +837,7 @@ static const scenario SCENARIOS[] = {
      .stage = slot_was_used,
      .unattached = true,
      .others = earlier_holder_is_gone},
-    {.name = "detach: with much",
+    {.name = "leave: with much",
      .operation = detach,
      .stage = room_is_everywhere,
      .child = child_has_much},
@@ -984,6 +983,20 @@ client(ashm *a)
 }
 
 static int
+abandon(ashm *a)
+{
+    ashm_abandon(a);
+    return 0;
+}
+
+static int
+end(ashm *a)
+{
+    ashm_close(a);
+    return 0;
+}
+
+static int
 get_info(ashm *a)
 {
     ashm_info info;
@@ -1011,7 +1024,9 @@ static const operation OPERATIONS[] = {
     {.name = "sweep", .run = sweep},
     {.name = "verify", .run = verify_all},
     {.name = "get_info", .run = get_info},
-    {.name = "detach", .run = detach},
+    {.name = "leave", .run = detach},
+    {.name = "abandon", .run = abandon},
+    {.name = "close", .run = end},
 };
 
 enum {
