@@ -2,6 +2,7 @@
  * changed nothing, or only what is complete; when the process has died all is well. */
 #include <signal.h>
 
+#include "reap.h"
 #include "support.h"
 
 enum { MEMORY, ALL_COMMONS, OUR_MAILBOX, LOCKS };
@@ -168,6 +169,154 @@ test_nothing_is_held_for_ever(void)
     fixture_end(&s, a);
 }
 
+/* The mailbox that is held misses a group message, and what waits behind it does not; the next
+ * attempt reaches the rest, and nobody twice. */
+static void
+test_a_group_send_goes_on_where_it_was_refused(void)
+{
+    segment s;
+    ashm *a, *b;
+    pid_t child;
+    char ours[ASHM_NAME_MAX + 1];
+    ashm_reached reached = {{0}};
+
+    segment_make(&s);
+    s.options.lock_wait_ns = NS_PER_MS;
+    a = segment_open(&s);
+    b = segment_open_for_child(&s);
+    own_channel(a, "x", ours);
+    OK(join(a, "room", ours));
+    OK(join(a, "room", "common"));
+    to_hold = OUR_MAILBOX;
+    child = child_start(hold_and_stop, b);
+    for (int i = 0; i < 3; i++) {
+        EXPECT_EQ(ashm_group_send(a, "room", 4, "hello", 5, 60 * SECOND, &reached), ASHM_BUSY);
+        if (i == 0) {
+            EXPECT_TEXT(take(a, "common"), "hello");
+        } else {
+            EXPECT(take(a, "common") == NULL);
+        }
+    }
+    child_kill(child);
+    a->lock_wait_ns = 10 * SECOND;
+    OK(ashm_group_send(a, "room", 4, "hello", 5, 60 * SECOND, &reached));
+    EXPECT_TEXT(take(a, ours), "hello");
+    EXPECT(take(a, ours) == NULL);
+    EXPECT(take(a, "common") == NULL);
+    verified(a);
+    ashm_close(b);
+    fixture_end(&s, a);
+}
+
+/* A broadcast to the commons that could not be settled, with the memory locked, is settled by
+ * the next attempt: nobody who waits for it would come by himself. */
+static void
+test_a_broadcast_is_settled_later(void)
+{
+    segment s;
+    ashm *a, *b;
+    pid_t child;
+    ashm_reached reached = {{0}};
+    uint64_t cookie;
+    size_t n;
+
+    segment_make(&s);
+    s.options.lock_wait_ns = NS_PER_MS;
+    a = segment_open(&s);
+    b = segment_open_for_child(&s);
+    OK(join(a, "room", "common"));
+    EXPECT_EQ(wait_for(a, "common", 7), ASHM_EMPTY);
+    to_hold = MEMORY;
+    child = child_start(hold_and_stop, b);
+    EXPECT_EQ(ashm_group_send(a, "room", 4, "hello", 5, 60 * SECOND, &reached), ASHM_BUSY);
+    child_kill(child);
+    a->lock_wait_ns = 10 * SECOND;
+    OK(ashm_group_send(a, "room", 4, "hello", 5, 60 * SECOND, &reached));
+    OK(ashm_ready(a, &cookie, 1, &n));
+    EXPECT_EQ(n, 1);
+    EXPECT_TEXT(take(a, "common"), "hello");
+    EXPECT(take(a, "common") == NULL);
+    ashm_close(b);
+    fixture_end(&s, a);
+}
+
+/* Who cannot give its slot back may try again, or leave it to others. */
+static void
+leave_in_two_steps(int abandoned)
+{
+    segment s;
+    ashm *a, *b, *c;
+    pid_t child;
+    char name[ASHM_NAME_MAX + 1];
+
+    segment_make(&s);
+    s.options.lock_wait_ns = NS_PER_MS;
+    a = segment_open(&s);
+    b = segment_open_for_child(&s);
+    c = segment_open(&s);
+    OK(put(a, own_channel(c, "x", name), "dropped"));
+    to_hold = MEMORY;
+    child = child_start(hold_and_stop, b);
+    EXPECT_EQ(ashm_leave(c), ASHM_BUSY);
+    EXPECT_EQ(put(c, "work", "x"), ASHM_CLOSED);
+    if (abandoned) {
+        ashm_abandon(c);
+    }
+    child_kill(child);
+    a->lock_wait_ns = c->lock_wait_ns = 10 * SECOND;
+    if (abandoned) {
+        OK(reap_dead(a));
+    } else {
+        EXPECT_EQ(handle_slot(a, 1)->state, SLOT_CLOSING);
+        OK(ashm_leave(c));
+    }
+    EXPECT_EQ(handle_slot(a, 1)->state, SLOT_FREE);
+    EXPECT_EQ(info_of(a).messages, 0);
+    ashm_close(c);
+    ashm_close(b);
+    fixture_end(&s, a);
+}
+
+static void
+test_leaving_is_done_later(void)
+{
+    leave_in_two_steps(0);
+}
+
+static void
+test_leaving_is_left_to_others(void)
+{
+    leave_in_two_steps(1);
+}
+
+/* Many callers of one event loop do not wait one after the other: here each would wait for
+ * ever. */
+static void
+test_a_lock_that_was_waited_for_in_vain_is_only_looked_at(void)
+{
+    segment s;
+    ashm *a, *b;
+    pid_t child;
+
+    segment_make(&s);
+    s.options.lock_wait_ns = NS_PER_MS;
+    a = segment_open(&s);
+    b = segment_open_for_child(&s);
+    OK(ashm_attach(a));
+    to_hold = ALL_COMMONS;
+    child = child_start(hold_and_stop, b);
+    EXPECT_EQ(put(a, "work", "x"), ASHM_BUSY);
+    a->lock_wait_ns = UINT64_MAX / 2;
+    for (int i = 0; i < 100; i++) {
+        store_relaxed64(&a->stuck_until, UINT64_MAX);
+        EXPECT_EQ(put(a, "work", "x"), ASHM_BUSY);
+    }
+    child_kill(child);
+    OK(put(a, "work", "x")); /* and whether its owner has died is looked at, too */
+    ashm_close(b);
+    fixture_end(&s, a);
+}
+
 int
 main(void)
 {
@@ -175,5 +324,10 @@ main(void)
     RUN(test_the_commons_are_locked);
     RUN(test_our_mailbox_is_locked);
     RUN(test_nothing_is_held_for_ever);
+    RUN(test_a_group_send_goes_on_where_it_was_refused);
+    RUN(test_a_broadcast_is_settled_later);
+    RUN(test_leaving_is_done_later);
+    RUN(test_leaving_is_left_to_others);
+    RUN(test_a_lock_that_was_waited_for_in_vain_is_only_looked_at);
     return tests_end();
 }
