@@ -29,7 +29,8 @@ FUZZER := echo 'int LLVMFuzzerTestOneInput(const char *data, unsigned long size)
 CORE := $(wildcard csrc/*) setup.py pyproject.toml
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo demo-check test test-c kill-all sabotage test-py soak lint format bench dist clean
+.PHONY: help demo demo-check test test-c kill-all sabotage test-py soak lint format dist clean
+.PHONY: bench bench-compare bench-servers
 .PHONY: $(PRESETS:%=test-c-%) test-c-fuzz fuzz fuzz-build fuzz-segment fuzz-body
 
 help: ## list the targets
@@ -103,6 +104,12 @@ format: $(VENV)/dev ## let the formatters have their way
 bench: $(VENV)/dev ## asgi_shm beside the in-memory layer and the floors, in a few minutes
 	$(BIN)/python -m benchmarks --quick $(BENCH_ARGS)
 
+bench-compare: $(VENV)/peers ## all layers that can be started here; writes the docs' figures
+	$(BIN)/python -m benchmarks --compare --docs $(BENCH_ARGS)
+
+bench-servers: ## what the other layers need of Debian; as root
+	apt-get install --yes nats-server postgresql rabbitmq-server redis-server
+
 dist: $(VENV)/dev ## sdist and wheel in dist/
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist
@@ -137,6 +144,10 @@ $(VENV)/built: $(VENV)/made $(CORE)
 
 $(VENV)/example: $(VENV)/built examples/chat/requirements.txt
 	$(PIP) install -r examples/chat/requirements.txt
+	touch $@
+
+$(VENV)/peers: $(VENV)/dev benchmarks/peers.txt
+	$(PIP) install -r benchmarks/peers.txt
 	touch $@
 
 $(VENV)/dev: $(VENV)/built $(VENV)/example pyproject.toml

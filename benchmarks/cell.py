@@ -8,74 +8,60 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
+from . import pinning
 from .floors import FLOORS
 from .layers import LayerSpec, Unsuitable
 from .loops import new_loop
 from .machine import yardstick_ns
-from .measure import Run, Workload, measure
+from .measure import Workload
 from .workloads import WORKLOADS
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One figure to be measured: a floor, or a workload over a layer."""
-
-    key: str
-    """A key of FLOORS if ``layer`` is None, else of WORKLOADS."""
-
-    loop: str
-    layer: LayerSpec | None = None
-
-    def order(self, seconds: float) -> str:
-        """Write the order that main() reads."""
-        return json.dumps({"cell": asdict(self), "seconds": seconds})
-
-    @classmethod
-    def read(cls, order: dict[str, Any]) -> Cell:
-        """Read what order() wrote."""
-        layer = order["layer"]
-        return cls(order["key"], order["loop"], layer and LayerSpec(**layer))
-
-    def workload(self) -> Workload:
-        """Make the thing to measure."""
-        if self.layer is None:
-            return FLOORS[self.key]()
-        return WORKLOADS[self.key](self.layer)
+def workload(key: str, spec: LayerSpec | None) -> Workload:
+    """Make the thing to measure: a floor, or a workload over a layer."""
+    if spec is None:
+        return FLOORS[key]()
+    if reason := spec.traits.why_not(key):
+        raise Unsuitable(reason)
+    return WORKLOADS[key](spec)
 
 
-def outcome(run: Run, name: str, yardstick: int) -> dict[str, Any]:
-    """Shorten a run to what the report needs."""
-    return {
-        "name": name,
-        "typical_ns": run.typical_ns,
-        "p99_ns": run.p99_ns,
-        "batches": len(run.operation_ns),
-        "lost": run.lost,
-        "doubled": run.doubled,
-        "yardstick_ns": yardstick,
-    }
+async def measure(key: str, spec: LayerSpec | None, seconds: float) -> dict[str, Any]:
+    """Go through one workload, with a fixed piece of work timed on both sides of it."""
+    try:
+        work = workload(key, spec)
+        yardsticks = [yardstick_ns()]
+        try:
+            await work.prepare()
+            outcome = await work.run(seconds)
+        finally:
+            await work.finish()
+        yardsticks.append(yardstick_ns())
+    except Unsuitable as reason:
+        return {"unsuitable": str(reason)}
+    return {**asdict(outcome), "yardsticks_ns": yardsticks}
 
 
 def main(order: str) -> None:
     """Measure what ``order`` says and print the outcome."""
     parsed = json.loads(order)
-    cell = Cell.read(parsed["cell"])
-    workload = cell.workload()
-    yardstick = yardstick_ns()
-    loop = new_loop(cell.loop)
+    # What a layer prints must not stand among the outcome.
+    answer = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    pinning.pin(0)
+    spec = parsed["layer"] and LayerSpec(*parsed["layer"])
+    loop = new_loop(parsed["loop"])
     asyncio.set_event_loop(loop)
-    try:
-        run = loop.run_until_complete(measure(workload, parsed["seconds"]))
-    except Unsuitable as reason:
-        print(json.dumps({"name": workload.name, "unsuitable": str(reason)}))
-    else:
-        print(json.dumps(outcome(run, workload.name, yardstick)))
-    finally:
-        loop.close()
+    outcome = loop.run_until_complete(measure(parsed["workload"], spec, parsed["seconds"]))
+    print(json.dumps(outcome), file=answer, flush=True)
+    # Not closed: some layers leave tasks and connections that complain.
+    sys.stderr.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":

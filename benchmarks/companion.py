@@ -1,75 +1,82 @@
-"""Starts and stops the second process of a two-process workload.
-
-The two agree on where to send over the companion's standard input and output,
-before anything is timed. The companion ends when its standard input is closed,
-so it cannot outlive a measuring process that was killed.
-"""
+"""The process that `crew` starts: it does what the measuring process asks of its role."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import os
-import subprocess
 import sys
-from collections.abc import Mapping
 from typing import Any
 
-from .layers import Unsuitable
+from . import pinning
+from .layers import LayerSpec, Unsuitable
+from .loops import new_loop
+from .roles import ROLES
 
 
-class Companion:
-    """The handle on a running ``benchmarks.echo`` process."""
+class Servant:
+    """Reads questions from standard input and answers each when it can."""
 
-    def __init__(self, process: subprocess.Popen[str], processors: set[int]) -> None:
-        self._process = process
-        self._processors = processors
+    def __init__(self, role: Any) -> None:
+        self._role = role
+        self._unread = b""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+        self._abandoned = self._loop.create_future()
+        # Messages of a layer to standard output would be taken for answers.
+        self._answers = os.fdopen(os.dup(1), "wb", buffering=0)
+        os.dup2(2, 1)
 
-    @classmethod
-    def start(cls, kind: str, *arguments: Any, same_processor: bool) -> Companion:
-        """Start an echo of ``kind`` on the same sort of event loop as the caller's.
-
-        Until stop() both processes stay on one processor, or each on its own:
-        left to the scheduler a run would get the one or the other by chance, and
-        they differ more than layers do. Raises Unsuitable for want of a second.
-        """
-        processors = os.sched_getaffinity(0)
-        ours = max(processors)
-        theirs = ours if same_processor else min(processors)
-        if ours == theirs and not same_processor:
-            raise Unsuitable("there is only one processor to run on")
-        loop = type(asyncio.get_running_loop()).__module__.partition(".")[0]
-        order = json.dumps([loop, kind, *map(_plain, arguments)])
-        os.sched_setaffinity(0, {theirs})  # inherited by the process started here
-        process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.echo", order],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        os.sched_setaffinity(0, {ours})
-        return cls(process, processors)
-
-    def exchange(self, ours: str) -> str:
-        """Tell the companion where to answer, and learn where it listens."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(ours + "\n")
-        self._process.stdin.flush()
-        theirs = self._process.stdout.readline().strip()
-        if not theirs:
-            raise RuntimeError(f"the second process ended: {self._process.wait()}")
-        return theirs
-
-    def stop(self) -> None:
-        """Let the companion end and wait until it has."""
+    async def serve(self) -> None:
+        """Answer until the measuring process closes our standard input."""
+        self._loop.add_reader(0, self._readable)
         try:
-            self._process.communicate(timeout=10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.communicate()
-        os.sched_setaffinity(0, self._processors)
+            await self._abandoned
+        finally:
+            self._loop.remove_reader(0)
+            for task in list(self._tasks):
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._role.close()
+
+    def _readable(self) -> None:
+        data = os.read(0, 65536)
+        if not data:
+            self._loop.remove_reader(0)
+            self._abandoned.set_result(None)
+            return
+        *lines, self._unread = (self._unread + data).split(b"\n")
+        for line in lines:
+            task = asyncio.ensure_future(self._answer(*json.loads(line)))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, number: int, command: str, arguments: dict[str, Any]) -> None:
+        try:
+            kind, value = "result", await getattr(self._role, command)(**arguments)
+        except Unsuitable as reason:
+            kind, value = "unsuitable", str(reason)
+        except Exception as error:  # noqa: BLE001 -- whatever it is, somebody waits for it
+            kind, value = "error", f"{type(error).__name__}: {error}"
+        self._answers.write(json.dumps([number, kind, value]).encode() + b"\n")
 
 
-def _plain(value: Any) -> Any:
-    return dict(value) if isinstance(value, Mapping) else value
+def main(order: str) -> None:
+    """Do what the JSON object ``order`` says."""
+    parsed = json.loads(order)
+    pinning.pin(parsed["place"])
+    spec = parsed["layer"] and LayerSpec(*parsed["layer"])
+    loop = new_loop(parsed["loop"])
+    asyncio.set_event_loop(loop)
+
+    async def serve() -> None:
+        await Servant(ROLES[parsed["role"]](spec)).serve()
+
+    loop.run_until_complete(serve())
+    # Not closed: some layers leave tasks and connections that complain.
+    sys.stdout.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

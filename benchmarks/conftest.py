@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .layers import LayerSpec, chosen
+from .contenders import chosen
+from .layers import LayerSpec
 from .loops import LOOPS, missing, new_loop
 from .under_pytest import stopwatch
 
@@ -36,8 +37,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "spec" in metafunc.fixturenames:
-        specs = chosen(metafunc.config.getoption("--layer"))
-        metafunc.parametrize("spec", specs, ids=[spec.traits.label for spec in specs])
+        contenders = chosen(metafunc.config.getoption("--layer"))
+        metafunc.parametrize(
+            "spec", [one.spec for one in contenders], ids=[one.label for one in contenders]
+        )
     if "loop" in metafunc.fixturenames:
         metafunc.parametrize("loop", LOOPS, indirect=True)
 

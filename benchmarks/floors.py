@@ -10,24 +10,24 @@ import asyncio
 import os
 import tempfile
 from time import perf_counter_ns
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
 import msgpack
 
-from .companion import Companion
+from . import pinning
+from .cping import round_trips_ns
+from .crew import Crew
 from .emptycall import load
 from .fifo import FifoEnd
-from .measure import Workload
+from .layers import Unsuitable
+from .measure import Batched, Figure, Outcome, Workload, percentiles
 from .messages import message
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
-
-class Pack(Workload):
+class Pack(Batched):
     """Make the message and pack it."""
 
-    name = "floor: msgpack pack"
+    name = "msgpack pack"
     operations = 10_000
 
     async def batch(self) -> None:
@@ -36,10 +36,10 @@ class Pack(Workload):
             pack(message(number))
 
 
-class PackUnpack(Workload):
+class PackUnpack(Batched):
     """Make the message, pack it and unpack it."""
 
-    name = "floor: msgpack pack+unpack"
+    name = "msgpack pack+unpack"
     operations = 10_000
 
     async def batch(self) -> None:
@@ -48,10 +48,10 @@ class PackUnpack(Workload):
             unpackb(pack(message(number)))
 
 
-class Unpack(Workload):
+class Unpack(Batched):
     """Unpack the packed message."""
 
-    name = "floor: msgpack unpack"
+    name = "msgpack unpack"
     operations = 10_000
 
     async def batch(self) -> None:
@@ -60,10 +60,10 @@ class Unpack(Workload):
             unpackb(packed)
 
 
-class EmptyCall(Workload):
+class EmptyCall(Batched):
     """Call a C function without arguments that does nothing, through cffi."""
 
-    name = "floor: empty cffi call"
+    name = "empty cffi call"
     operations = 10_000
 
     async def prepare(self) -> None:
@@ -75,10 +75,10 @@ class EmptyCall(Workload):
             call()
 
 
-class SendShapedCall(Workload):
+class SendShapedCall(Batched):
     """Call a C function that does nothing but takes the arguments of a send."""
 
-    name = "floor: empty cffi call with a send's arguments"
+    name = "empty cffi call with a send's arguments"
     operations = 10_000
 
     async def prepare(self) -> None:
@@ -94,10 +94,10 @@ class SendShapedCall(Workload):
             call(handle, channel, len(channel), body, len(body), 60_000_000_000, 100)
 
 
-class Future(Workload):
+class Future(Batched):
     """Wake a coroutine that waits for a bare future, from a call-back of the loop."""
 
-    name = "floor: bare future"
+    name = "bare future"
     operations = 1_000
 
     async def batch(self) -> None:
@@ -108,14 +108,14 @@ class Future(Workload):
             await future
 
 
-class ReaderFuture(Workload):
+class ReaderFuture(Batched):
     """Wake a coroutine that waits for a bare future, from a reader of the loop.
 
     The byte that the reader finds is written by the same process, so that this
     counts the system calls and the loop but no switch between processes.
     """
 
-    name = "floor: bare future woken by a reader"
+    name = "bare future woken by a reader"
     operations = 1_000
 
     async def prepare(self) -> None:
@@ -139,20 +139,26 @@ class ReaderFuture(Workload):
         self.waiter.set_result(None)
 
 
-class FifoRoundTrip(Workload):
+LATENCIES = {"p50": Figure("median", "ns"), "p99": Figure("99th percentile", "ns")}
+
+
+class FifoRoundTrip(Batched):
     """A message to another bare asyncio process over a named FIFO, and its answer."""
 
-    name = "floor: round trip over named FIFOs, two processors"
-    operations = 500
-    same_processor = False
+    name = "round trip over named FIFOs, two processors"
+    figures: ClassVar = LATENCIES
+    operations = 100
+    place = 1
 
     async def prepare(self) -> None:
+        if self.place and pinning.processors() == 1:
+            raise Unsuitable("there is only one processor to run on")
         self.directory = tempfile.TemporaryDirectory(prefix="bench-fifo-")
         near, far = (f"{self.directory.name}/{end}" for end in ("near", "far"))
         os.mkfifo(near)
         os.mkfifo(far)
-        self.companion = Companion.start("fifo", far, same_processor=self.same_processor)
-        self.companion.exchange(near)
+        self.crew = Crew()
+        await self.crew.start("fifo_echo", place=self.place).ask("answer", near=far, far=near)
         self.end = FifoEnd(near, far)
         self.number = 0
 
@@ -167,19 +173,40 @@ class FifoRoundTrip(Workload):
             self.latencies_ns.append(perf_counter_ns() - started)
 
     async def finish(self) -> None:
-        self.companion.stop()
-        self.end.close()
-        self.directory.cleanup()
+        if hasattr(self, "end"):
+            self.crew.stop()
+            self.end.close()
+            self.directory.cleanup()
 
 
 class FifoRoundTripOneProcessor(FifoRoundTrip):
     """The same with no interrupt between processors: the cost of the software."""
 
-    name = "floor: round trip over named FIFOs, one processor"
-    same_processor = True
+    name = "round trip over named FIFOs, one processor"
+    place = 0
 
 
-FLOORS: dict[str, Callable[[], Workload]] = {
+class CRoundTrip(Workload):
+    """A byte to another process and back, in C: what the system alone charges."""
+
+    name = "round trip in C, two processors"
+    figures: ClassVar = LATENCIES
+    place = 1
+
+    async def run(self, seconds: float) -> Outcome:  # noqa: ARG002 -- it counts
+        if self.place and pinning.processors() == 1:
+            raise Unsuitable("there is only one processor to run on")
+        return Outcome(percentiles(round_trips_ns(self.place)))
+
+
+class CRoundTripOneProcessor(CRoundTrip):
+    """The same on one processor."""
+
+    name = "round trip in C, one processor"
+    place = 0
+
+
+FLOORS: dict[str, type[Workload]] = {
     "pack": Pack,
     "unpack": Unpack,
     "pack_unpack": PackUnpack,
@@ -187,28 +214,26 @@ FLOORS: dict[str, Callable[[], Workload]] = {
     "send_shaped_call": SendShapedCall,
     "future": Future,
     "reader_future": ReaderFuture,
-    "fifo_round_trip": FifoRoundTrip,
-    "fifo_round_trip_one_processor": FifoRoundTripOneProcessor,
+    "fifo": FifoRoundTrip,
+    "fifo_one_processor": FifoRoundTripOneProcessor,
+    "c": CRoundTrip,
+    "c_one_processor": CRoundTripOneProcessor,
 }
 """Every floor by the key that the command line and the JSON use."""
+
+BENEATH = {
+    "send_receive": {"pack_unpack": 1, "empty_call": 2},
+    "wake_receiver": {"pack_unpack": 1, "empty_call": 2, "future": 1},
+    "round_trip": {"fifo": 1},
+    "round_trip_one_processor": {"fifo_one_processor": 1},
+    "churn": {"empty_call": 2},
+}
+"""Which floors, and how many of each, the first figure of a workload stands on."""
 
 
 def beneath(workload: str) -> dict[str, int]:
     """Say which floors, and how many of each, a workload cannot do without."""
-    if workload in _BENEATH:
-        return _BENEATH[workload]
-    kind, _, size = workload.rpartition("_")
-    if kind == "group_delivery":
-        members = int(size)
-        return {"pack": 1, "unpack": members, "empty_call": 1 + members, "future": members}
-    if kind == "group_send":
+    kind, _, _size = workload.rpartition("_")
+    if kind == "fan_out":
         return {"pack": 1, "empty_call": 1}
-    return {"empty_call": 2}
-
-
-_BENEATH = {
-    "send_receive": {"pack_unpack": 1, "empty_call": 2},
-    "wake_receiver": {"pack_unpack": 1, "empty_call": 2, "future": 1},
-    "round_trip": {"fifo_round_trip": 1},
-    "round_trip_one_processor": {"fifo_round_trip_one_processor": 1},
-}
+    return BENEATH.get(workload) or BENEATH.get(kind) or {}

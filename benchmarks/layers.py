@@ -2,18 +2,21 @@
 
 A layer is named as in Django's settings, by ``BACKEND`` and ``CONFIG``. In any
 string of ``CONFIG`` the word ``{run}`` stands for a token that is fresh for each
-run, so that no run meets what another has left behind.
+run, so that no run meets what another has left behind; words such as
+``{redis_port}`` stand for what `servers` says of a server that it started.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
-import os
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from . import postgres_site
 
 OURS = "asgi_shm.ShmChannelLayer"
 IN_MEMORY = "channels.layers.InMemoryChannelLayer"
@@ -25,34 +28,38 @@ class ChannelLayer(Protocol):
     async def send(self, channel: str, message: dict[str, Any]) -> None: ...
     async def receive(self, channel: str) -> dict[str, Any]: ...
     async def new_channel(self) -> str: ...
-    async def flush(self) -> None: ...
-    async def close(self) -> None: ...
     async def group_add(self, group: str, channel: str) -> None: ...
     async def group_discard(self, group: str, channel: str) -> None: ...
     async def group_send(self, group: str, message: dict[str, Any]) -> None: ...
 
 
 class Unsuitable(Exception):
-    """A layer cannot do a workload; the text says why, and goes into the table."""
+    """A layer cannot do a workload; the text says why, and goes into the report."""
 
 
 @dataclass(frozen=True)
 class Traits:
     """What must be known of a layer before it is measured."""
 
-    label: str
-    """Its name in the tables."""
-
     one_process: str = ""
     """Why it cannot be measured between processes; empty if it can."""
 
-    largest_fan_out: int | None = None
-    """The most members that a delivery is measured with; None for any number."""
+    plain_names: bool = False
+    """Whether channels get plain names, since those of new_channel() do not work."""
 
-    fan_out_reason: str = ""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Workloads that it is not put to, by the beginning of their keys, and why."""
+
+    before: Callable[[Mapping[str, Any]], None] | None = None
+    """Does what must be done before a layer with this CONFIG can be imported."""
 
     clean: Callable[[Mapping[str, Any]], None] | None = None
     """Removes what a run with this CONFIG leaves on the machine."""
+
+    def why_not(self, workload: str) -> str:
+        """Say why the layer is not put to ``workload``; empty if it is."""
+        reasons = (why for key, why in self.refused.items() if workload.startswith(key))
+        return next(reasons, "")
 
 
 def _unlink_ours(config: Mapping[str, Any]) -> None:
@@ -60,16 +67,38 @@ def _unlink_ours(config: Mapping[str, Any]) -> None:
     package.unlink(config["prefix"])
 
 
+def _set_up_postgres(config: Mapping[str, Any]) -> None:
+    postgres_site.set_up(config)
+
+
+_SQUARE = (
+    "each of its receives looks through every channel and membership for expired ones,"
+    " so a delivery costs the square of the members (3 s at 4,000)"
+)
+_FILLING = "to fill so many takes longer than all else"
+_SOCKETS = "it opens a socket for each channel, and ZeroMQ has 1,023 in a process"
+_NO_QUEUES = "it has no normal channels: it refuses names that new_channel() did not make"
+
 TRAITS = {
-    OURS: Traits(label="asgi_shm", clean=_unlink_ours),
+    OURS: Traits(clean=_unlink_ours),
     IN_MEMORY: Traits(
-        label="in-memory",
         one_process="it keeps its messages in a dict of the process",
-        largest_fan_out=1_000,
-        fan_out_reason=(
-            "each of its receives looks through every channel and membership for expired"
-            " ones, so a delivery costs the square of the members (0.13 s at 1,000,"
-            " 0.5 s at 2,000, 3 s at 4,000)"
+        refused={"fan_out_10000": _SQUARE, "channels_100000": _SQUARE},
+    ),
+    "channels_redis.core.RedisChannelLayer": Traits(
+        refused=dict.fromkeys(("channels_100000", "groups_100000"), _FILLING)
+    ),
+    "channels_nats.NatsChannelLayer": Traits(
+        refused=dict.fromkeys(("channels_100000", "groups_100000"), _FILLING)
+    ),
+    "channels_rabbitmq.core.RabbitmqChannelLayer": Traits(
+        refused={"queue": _NO_QUEUES, "sync": "it works in the event loop that made it alone"},
+    ),
+    "channels_postgres.core.PostgresChannelLayer": Traits(before=_set_up_postgres),
+    "channels_zmq.core.DedicatedZmqChannelLayer": Traits(
+        plain_names=True,
+        refused=dict.fromkeys(
+            ("fan_out_10000", "churn_10000", "idle", "channels_1000"), _SOCKETS
         ),
     ),
 }
@@ -85,16 +114,21 @@ class LayerSpec:
     @property
     def traits(self) -> Traits:
         """The known traits of the backend, or those of one that can do all."""
-        return TRAITS.get(self.backend) or Traits(label=self.backend)
+        return TRAITS.get(self.backend) or Traits()
+
+    def filled(self, words: Mapping[str, str]) -> LayerSpec:
+        """Put the words of servers in the places that the configuration names."""
+        return LayerSpec(self.backend, _substitute(self.config, words))
 
     def for_run(self) -> LayerSpec:
         """Put one fresh token in place of each ``{run}`` of the configuration."""
-        token = "bench-" + secrets.token_hex(6)
-        return LayerSpec(self.backend, _substitute(self.config, token))
+        return self.filled({"run": "bench-" + secrets.token_hex(6)})
 
     def build(self) -> ChannelLayer:
         """Make the layer as Channels would. Raises Unsuitable if it cannot be made."""
         module, _, name = self.backend.rpartition(".")
+        if self.traits.before is not None:
+            self.traits.before(self.config)
         try:
             factory = getattr(importlib.import_module(module), name)
         except (ImportError, AttributeError, ValueError) as error:
@@ -108,39 +142,28 @@ class LayerSpec:
             self.traits.clean(self.config)
 
 
-DEFAULT_LAYERS = (LayerSpec(OURS, {"prefix": "{run}"}), LayerSpec(IN_MEMORY))
-
-
-def _substitute(value: Any, token: str) -> Any:
+def _substitute(value: Any, words: Mapping[str, str]) -> Any:
     if isinstance(value, str):
-        return value.replace("{run}", token)
+        for word, meaning in words.items():
+            value = value.replace("{" + word + "}", meaning)
+        return value
     if isinstance(value, Mapping):
-        return {key: _substitute(item, token) for key, item in value.items()}
+        return {key: _substitute(item, words) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_substitute(item, token) for item in value]
+        return [_substitute(item, words) for item in value]
     return value
 
 
 def parse(text: str) -> LayerSpec:
     """Read ``BACKEND`` or ``BACKEND=CONFIG``, where CONFIG is JSON."""
     backend, _, config = text.partition("=")
-    for spec in DEFAULT_LAYERS:
-        if not config and backend in (spec.backend, spec.traits.label):
-            return spec
     return LayerSpec(backend, json.loads(config) if config else {})
 
 
-def chosen(names: list[str]) -> list[LayerSpec]:
-    """Give the layers to measure.
-
-    ``names`` are those of the command line. Without any, ours and the in-memory
-    layer are measured, and beside them the one that the environment variables
-    BACKEND and CONFIG name.
-    """
-    if names:
-        return [parse(name) for name in names]
-    backend = os.environ.get("BACKEND")
-    if backend is None:
-        return list(DEFAULT_LAYERS)
-    extra = LayerSpec(backend, json.loads(os.environ.get("CONFIG", "{}")))
-    return [spec for spec in DEFAULT_LAYERS if spec.backend != backend] + [extra]
+async def quietly_close(layer: Any) -> None:
+    """Flush and close a layer as far as it has these; it is not needed any more."""
+    for name in ("flush", "close"):
+        method = getattr(layer, name, None)
+        if method is not None:
+            with suppress(NotImplementedError):  # what Channels' base class raises
+                await method()

@@ -1,8 +1,8 @@
-"""Takes a workload's time: warm-up, garbage collector, batches.
+"""What a measurement is: workloads, their figures, and how time is taken.
 
-A workload is timed in batches, because reading the clock costs as much as the
-fastest operation here. The garbage collector runs before the timing and is off
-during it, for every layer and every floor alike.
+Short operations are timed in batches, because reading the clock costs as much as the
+fastest of them. The garbage collector runs before the timing and is off during it,
+for every layer and every floor alike.
 """
 
 from __future__ import annotations
@@ -14,23 +14,67 @@ import statistics
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter, perf_counter_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
 STALL_SECONDS = 5.0
 """A batch that takes longer has lost a message. No sound one comes near it."""
 
+STALLS = 3
+"""So many batches that stall end a measurement: more would only take time."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One thing that a workload measures."""
+
+    label: str
+    unit: str
+    """ns, /s, B/s, B or a word for a count."""
+
+    @property
+    def more_is_better(self) -> bool:
+        """Whether a higher figure is the better one."""
+        return self.unit.endswith("/s")
+
+
+@dataclass
+class Outcome:
+    """What one fresh run of a workload found."""
+
+    figures: dict[str, float] = field(default_factory=dict)
+    expected: int = 0
+    lost: int = 0
+    doubled: int = 0
+
 
 class Workload:
-    """Something to do in batches; subclasses say what.
-
-    ``operations`` is how many of the named operation a batch does. A workload
-    that times each operation itself appends to ``latencies_ns``.
-    """
+    """Something to do and to measure; subclasses say what."""
 
     name: str
+    figures: ClassVar[Mapping[str, Figure]]
+
+    async def prepare(self) -> None:
+        """Set up once; not timed."""
+
+    async def run(self, seconds: float) -> Outcome:
+        """Measure, for about ``seconds``."""
+        raise NotImplementedError
+
+    async def finish(self) -> None:
+        """Give back what prepare() took, also if it came only half-way; not timed."""
+
+
+class Batched(Workload):
+    """A short operation, timed in batches.
+
+    ``operations`` is how many of it a batch does. A workload that times each operation
+    itself appends to ``latencies_ns``.
+    """
+
+    figures: ClassVar[Mapping[str, Figure]] = {"time": Figure("one operation", "ns")}
     operations: int = 1
     warm_up_batches: int = 3
     stall_seconds: float = STALL_SECONDS
@@ -40,9 +84,6 @@ class Workload:
         self.lost = 0
         self.doubled = 0
 
-    async def prepare(self) -> None:
-        """Set up once; not timed."""
-
     async def before(self) -> None:
         """Set up each batch; not timed."""
 
@@ -50,32 +91,39 @@ class Workload:
         """Do ``operations`` operations; timed."""
         raise NotImplementedError
 
-    async def finish(self) -> None:
-        """Give back what prepare() took, also if it came only half-way; not timed."""
+    async def run(self, seconds: float) -> Outcome:
+        """Warm up, then time batches for ``seconds``, and never fewer than three."""
+        for _ in range(self.warm_up_batches):
+            await one_batch(self)
+        self.latencies_ns.clear()
+        with collector_off():
+            batches = await self._batches(seconds)
+        times = [total / self.operations for total in batches if not math.isnan(total)]
+        return Outcome(
+            self._summary(times), len(batches) * self.operations, self.lost, self.doubled
+        )
+
+    def _summary(self, times: Sequence[float]) -> dict[str, float]:
+        if self.latencies_ns:
+            return percentiles(self.latencies_ns)
+        return {"time": statistics.median(times)} if times else {}
+
+    async def _batches(self, seconds: float) -> list[float]:
+        batches: list[float] = []
+        end = perf_counter() + seconds
+        while len(batches) < 3 or perf_counter() < end:
+            batches.append(await one_batch(self))
+            if self.lost >= STALLS:
+                break
+        return batches
 
 
-@dataclass
-class Run:
-    """What one fresh process measured of one workload; times in nanoseconds."""
-
-    operation_ns: list[float]
-    """The cost of one operation, from each batch."""
-
-    latencies_ns: list[int] = field(default_factory=list)
-    lost: int = 0
-    doubled: int = 0
-
-    @property
-    def typical_ns(self) -> float:
-        """The median: of the latencies where each was timed, else of the batches."""
-        return statistics.median(self.latencies_ns or self.operation_ns)
-
-    @property
-    def p99_ns(self) -> float | None:
-        """The latency that 99 of 100 operations stay under, where each was timed."""
-        if len(self.latencies_ns) < 100:
-            return None
-        return statistics.quantiles(self.latencies_ns, n=100)[98]
+def percentiles(latencies_ns: Sequence[float]) -> dict[str, float]:
+    """Give the median, and the time that 99 of 100 stay under, if there are so many."""
+    found = {"p50": statistics.median(latencies_ns)}
+    if len(latencies_ns) >= 100:
+        found["p99"] = statistics.quantiles(latencies_ns, n=100)[98]
+    return found
 
 
 @contextmanager
@@ -89,7 +137,7 @@ def collector_off() -> Iterator[None]:
         gc.enable()
 
 
-async def one_batch(workload: Workload) -> float:
+async def one_batch(workload: Batched) -> float:
     """Run one batch and give its time in ns; nan, and a lost message, if it stalls."""
     await workload.before()
     # Not wait_for(): that makes a task, which costs more than a whole group_send.
@@ -101,32 +149,9 @@ async def one_batch(workload: Workload) -> float:
         await workload.batch()
         return float(perf_counter_ns() - started)
     except asyncio.CancelledError:
+        if hasattr(task, "uncancel"):
+            task.uncancel()
         workload.lost += 1
         return math.nan
     finally:
         watchdog.cancel()
-
-
-async def measure(workload: Workload, seconds: float) -> Run:
-    """Warm up, then time batches for ``seconds``, and never fewer than three."""
-    try:
-        await workload.prepare()
-        for _ in range(workload.warm_up_batches):
-            await one_batch(workload)
-        workload.latencies_ns.clear()
-        with collector_off():
-            batches = await _batches(workload, seconds)
-    finally:
-        await workload.finish()
-    per_operation = [total / workload.operations for total in batches if not math.isnan(total)]
-    return Run(per_operation, workload.latencies_ns, workload.lost, workload.doubled)
-
-
-async def _batches(workload: Workload, seconds: float) -> list[float]:
-    batches: list[float] = []
-    end = perf_counter() + seconds
-    while len(batches) < 3 or perf_counter() < end:
-        batches.append(await one_batch(workload))
-        if workload.lost > 3:
-            break
-    return batches

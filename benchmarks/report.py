@@ -1,4 +1,4 @@
-"""Turns what a run found into a table for people and JSON for programs.
+"""Turns what a run has found into tables for people and JSON for programs.
 
 A ratio is taken within each repetition, where its two sides were measured close
 together, and the median of those is shown: what disturbs the machine for a while
@@ -8,189 +8,243 @@ then disturbs both sides.
 from __future__ import annotations
 
 import json
-import statistics
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 from .floors import FLOORS, beneath
-from .layers import IN_MEMORY
 from .loops import missing
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from .runner import Report, Series
+from .plan import MEASURED_OF
+from .store import FLOOR, CellKey, Results
+from .targets import OURS, verdicts
+from .text import number, percent, quantity, spread, table, times
+from .workloads import WORKLOADS, blank
 
 QUIET_LIMIT = 1.25
 """Yardsticks further apart than this ratio mean a disturbed machine."""
 
-_HEADINGS = (
-    "workload", "layer", "median µs", "lowest to highest", "p99 µs",
-    "in-memory ÷ this", "this ÷ floor", "lost", "doubled",
-)  # fmt: skip
+GLANCE = (
+    ("send_receive", "time", "send and receive"),
+    ("round_trip", "p50", "round trip"),
+    ("stream_100", "rate", "stream of 100 B"),
+    ("stream_1m", "bytes", "stream of 1 MB"),
+    ("fan_out_1000", "last", "group of 1,000"),
+    ("queue", "rate", "work queue"),
+    ("churn_10", "time", "join and leave"),
+)
+LOSSES = ("round_trip", "stream_100", "stream_10k", "stream_1m", "fan_out_1000", "queue")
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of the table; times in nanoseconds."""
-
-    key: str
-    name: str
-    loop: str
-    layer: str
-    typical_ns: Sequence[float] = ()
-    p99_ns: Sequence[float] = ()
-    against_memory: float | None = None
-    against_floor: float | None = None
-    lost: int = 0
-    doubled: int = 0
-    unsuitable: str = ""
-
-
-def rows(report: Report) -> list[Row]:
-    """Make the lines of the table, the layers of a workload together."""
-    index = _Index(report.series)
-    order = list(FLOORS) + list(report.plan.workloads)
-    lines = [index.row(series) for series in report.series]
-    return sorted(
-        lines, key=lambda row: (report.plan.loops.index(row.loop), order.index(row.key))
-    )
-
-
-class _Index:
-    """Finds the partner of a series for the ratios."""
-
-    def __init__(self, all_series: Iterable[Series]) -> None:
-        self._typical: dict[tuple[str, str, str], list[float]] = {}
-        for series in all_series:
-            times = [o["typical_ns"] for o in series.outcomes if "typical_ns" in o]
-            self._typical[self._key(series)] = times
-
-    @staticmethod
-    def _key(series: Series) -> tuple[str, str, str]:
-        layer = series.cell.layer
-        return series.cell.loop, series.cell.key, layer.backend if layer else ""
-
-    def row(self, series: Series) -> Row:
-        loop, key, backend = self._key(series)
-        layer = series.cell.layer
-        name = next((o["name"] for o in series.outcomes if "name" in o), key)
-        label = layer.traits.label if layer else "-"
-        if reasons := [o["unsuitable"] for o in series.outcomes if "unsuitable" in o]:
-            return Row(key, name, loop, label, unsuitable=reasons[0])
-        typical = self._typical[loop, key, backend]
-        memory = self._typical.get((loop, key, IN_MEMORY), [])
-        return Row(
-            key, name, loop, label,
-            typical_ns=typical,
-            p99_ns=[o["p99_ns"] for o in series.outcomes if o["p99_ns"] is not None],
-            against_memory=_ratio(memory, typical) if layer else None,
-            against_floor=_ratio(typical, self._floor(loop, key)) if layer else None,
-            lost=sum(o["lost"] for o in series.outcomes),
-            doubled=sum(o["doubled"] for o in series.outcomes),
-        )  # fmt: skip
-
-    def _floor(self, loop: str, key: str) -> list[float]:
-        """Add up, repetition by repetition, the floors beneath a workload."""
-        parts = [
-            [count * time for time in self._typical.get((loop, floor, ""), [])]
-            for floor, count in beneath(key).items()
+def glance(results: Results) -> list[str]:
+    """Write one line for each layer, with what people choose by."""
+    loop = results.header["plan"]["loops"][0]
+    rows = []
+    for key, (label, version) in results.header["contenders"].items():
+        cells = [
+            _median(results, CellKey(loop, work, key), figure) for work, figure, _ in GLANCE
         ]
-        return [sum(times) for times in zip(*parts, strict=False)]
-
-
-def _ratio(above: Sequence[float], below: Sequence[float]) -> float | None:
-    """Give the median over the repetitions, None if one side was not measured."""
-    ratios = [a / b for a, b in zip(above, below, strict=False) if b]
-    return statistics.median(ratios) if ratios else None
-
-
-def markdown(report: Report) -> str:
-    """Write the tables, one for each event loop, with the facts below them."""
-    lines: list[str] = []
-    table = rows(report)
-    for loop in report.plan.loops:
-        lines += [f"## {loop}", ""]
-        if reason := missing(loop):
-            lines += [f"Not measured: {reason}.", ""]
+        if not any(cells):
             continue
-        lines += ["| " + " | ".join(_HEADINGS) + " |", "|---|---|" + "---:|" * 7]
-        lines += [_line(row) for row in table if row.loop == loop and not row.unsuitable]
-        lines += ["", *_reasons(row for row in table if row.loop == loop)]
-    return "\n".join([*lines, *_circumstances(report)]) + "\n"
+        lost, doubled = (
+            percent(max(results.share(CellKey(loop, work, key), what) for work in LOSSES))
+            for what in ("lost", "doubled")
+        )
+        rows.append([_bold(label, key), version, *cells, lost, doubled])
+    headings = ["layer", "version", *(text for _, _, text in GLANCE), "lost", "twice"]
+    return table(headings, rows, left=2)
 
 
-def _line(row: Row) -> str:
+def target_table(results: Results) -> list[str]:
+    """Write what asgi_shm is to reach, and whether it did."""
+    words = {True: "yes", False: "**no**", None: "–"}
+    rows = [[one.target, one.measured, words[one.met]] for one in verdicts(results)]
+    return table(["target", "measured", "met"], rows, left=3)
+
+
+def workload_tables(results: Results) -> Iterator[str]:
+    """Write a table for each workload on each event loop."""
+    for workload in results.header["plan"]["workloads"]:
+        for loop in results.header["plan"]["loops"]:
+            rows = list(_contender_rows(results, loop, workload))
+            if rows:
+                yield f"#### {blank(workload).name}{_on(loop)}"
+                yield ""
+                yield from table(_headings(workload), rows)
+
+
+def floor_tables(results: Results) -> Iterator[str]:
+    """Write the floors, and how far above theirs our figures are."""
+    for loop in results.header["plan"]["loops"]:
+        rows = []
+        for floor, kind in FLOORS.items():
+            for figure, about in kind.figures.items():
+                values = list(results.values(CellKey(loop, floor), figure).values())
+                if values:
+                    name = f"{kind.name}, {about.label}"
+                    rows.append([
+                        name, _median(results, CellKey(loop, floor), figure),
+                        spread(values, about.unit),
+                    ])  # fmt: skip
+        if rows:
+            yield f"#### The floors{_on(loop)}"
+            yield ""
+            yield from table(["floor", "median", "lowest to highest"], rows)
+            yield from table(
+                ["asgi_shm", "above its floor", "which is"],
+                [row for row in _above(results, loop) if row[1]],
+            )
+
+
+def reasons(results: Results) -> list[str]:
+    """List what could not be measured, and why; one line for each layer and reason."""
+    found: dict[tuple[str, str], list[str]] = {}
+    labels = results.header["contenders"]
+    for key in results.cells:
+        if reason := results.reason(key):
+            label = labels[key.contender][0] if key.contender else "floor"
+            works = found.setdefault((label, reason), [])
+            if key.workload not in works:
+                works.append(key.workload)
+    lines = [
+        f"- {label}: {', '.join(works)}: {reason}." for (label, reason), works in found.items()
+    ]
+    few = ", ".join(f"{kind} ({' '.join(keys)})" for kind, keys in MEASURED_OF.items())
+    return [*lines, f"- Measured of these alone: {few}.", ""]
+
+
+def circumstances(results: Results) -> list[str]:
+    """Say how it was measured, and on what."""
+    plan = results.header["plan"]
+    lines = [
+        (
+            f"{plan['repetitions']} fresh runs of each, of {plan['seconds']:g} s, the layers of"
+            " a workload one after the other; medians of the runs, ratios within a run"
+        ),
+        _disturbance(list(results.yardsticks_ns())),
+        *(f"{name}: {value}" for name, value in results.header["machine"].items()),
+        *(
+            f"{loop} was not measured: {missing(loop)}"
+            for loop in plan["loops"]
+            if missing(loop)
+        ),
+    ]
+    return [*(f"- {line}" for line in lines), ""]
+
+
+def markdown(results: Results) -> str:
+    """Write all of it."""
+    return "\n".join([
+        "## At a glance", "", *glance(results),
+        "## Targets", "", *target_table(results),
+        "## Each workload", "", *workload_tables(results),
+        "## Floors", "", *floor_tables(results),
+        "## Not measured", "", *reasons(results),
+        "## Circumstances", "", *circumstances(results),
+    ])  # fmt: skip
+
+
+def as_json(results: Results) -> str:
+    """Write all figures with the facts of the machine."""
     cells = [
-        row.name,
-        row.layer,
-        _micro(statistics.median(row.typical_ns)),
-        f"{_micro(min(row.typical_ns))} to {_micro(max(row.typical_ns))}",
-        _micro(statistics.median(row.p99_ns)) if row.p99_ns else "",
-        _times(row.against_memory),
-        _times(row.against_floor),
-        str(row.lost),
-        str(row.doubled),
+        {
+            "loop": key.loop,
+            "workload": key.workload,
+            "contender": key.contender or None,
+            "not_measured": results.reason(key) or None,
+            "lost": results.share(key, "lost"),
+            "doubled": results.share(key, "doubled"),
+            "figures": {
+                name: {"unit": figure.unit, "runs": list(results.values(key, name).values())}
+                for name, figure in _figures(key).items()
+            },
+        }
+        for key in results.cells
     ]
-    return "| " + " | ".join(cells) + " |"
+    judged = [vars(verdict) for verdict in verdicts(results)]
+    return json.dumps({**results.header, "targets": judged, "cells": cells}, indent=1) + "\n"
 
 
-def _reasons(table: Iterable[Row]) -> list[str]:
-    reasons = [
-        f"- {row.name}: {row.layer}: {row.unsuitable}." for row in table if row.unsuitable
-    ]
-    return ["Not measured:", "", *reasons, ""] if reasons else []
+def _figures(key: CellKey) -> Any:
+    known = FLOORS[key.workload] if key.contender == FLOOR else blank(key.workload)
+    return known.figures
 
 
-def _circumstances(report: Report) -> list[str]:
-    plan = report.plan
-    yardsticks = [
-        o["yardstick_ns"] for s in report.series for o in s.outcomes if "yardstick_ns" in o
-    ]
-    disturbed = max(yardsticks) / min(yardsticks)
-    verdict = "quiet" if disturbed < QUIET_LIMIT else "disturbed: trust the ratios only"
+def _headings(workload: str) -> list[str]:
+    figures = blank(workload).figures.values()
+    first = next(iter(figures)).label
     return [
-        "## Circumstances",
-        "",
-        (
-            f"- {plan.repetitions} fresh processes for each figure, {plan.seconds:g} s each"
-            " after a warm-up, interleaved; message body 100 bytes; garbage collector run"
-            " before the timing and off during it"
-        ),
-        (
-            f"- a fixed piece of work took between {_micro(min(yardsticks))} and"
-            f" {_micro(max(yardsticks))} µs: the machine was {verdict}"
-        ),
-        *(f"- {name}: {value}" for name, value in report.machine.items()),
-    ]
+        "layer", *(figure.label for figure in figures),
+        f"{first}, lowest to highest", "asgi_shm is better", "lost", "twice",
+    ]  # fmt: skip
 
 
-def _micro(time_ns: float) -> str:
-    micro = time_ns / 1_000
-    return f"{micro:,.0f}" if micro >= 100 else f"{micro:.3g}"
+def _contender_rows(results: Results, loop: str, workload: str) -> Iterator[list[str]]:
+    figures = blank(workload).figures
+    main = next(iter(figures))
+    ours = CellKey(loop, workload, OURS)
+    for contender, (label, _) in results.header["contenders"].items():
+        key = CellKey(loop, workload, contender)
+        cells = [_median(results, key, figure) for figure in figures]
+        if not any(cells) and not results.share(key, "lost"):
+            continue
+        values = list(results.values(key, main).values())
+        sides = (ours, key) if figures[main].more_is_better else (key, ours)
+        better = times(results.ratio(*sides, main)) if contender != OURS else ""
+        yield [
+            _bold(label, contender), *cells,
+            spread(values, figures[main].unit) if values else "", better,
+            percent(results.share(key, "lost")), percent(results.share(key, "doubled")),
+        ]  # fmt: skip
 
 
-def _times(ratio: float | None) -> str:
-    if ratio is None:
-        return ""
-    return f"{ratio:,.0f}x" if ratio >= 100 else f"{ratio:.2f}x"
+def _above(results: Results, loop: str) -> Iterator[list[str]]:
+    """Give how far each of our figures is above the sum of its floors."""
+    for workload in WORKLOADS:
+        parts = beneath(workload)
+        if not parts:
+            continue
+        main = next(iter(blank(workload).figures))
+        ours = results.values(CellKey(loop, workload, OURS), main)
+        ratios = []
+        for at, value in ours.items():
+            beds = [
+                results.values(CellKey(loop, floor), _main(floor)).get(at) for floor in parts
+            ]
+            if all(beds):
+                floor_ns = sum(
+                    n * (bed or 0) for n, bed in zip(parts.values(), beds, strict=True)
+                )
+                ratios.append(value / floor_ns)
+        if ratios:
+            middle = sorted(ratios)[len(ratios) // 2]
+            which = " + ".join(f"{n} × {FLOORS[key].name}" for key, n in parts.items())
+            yield [blank(workload).name, times(middle), which]
 
 
-def as_json(report: Report) -> str:
-    """Write all outcomes with the facts of the machine."""
-    document: dict[str, Any] = {
-        "machine": report.machine,
-        "repetitions": report.plan.repetitions,
-        "seconds": report.plan.seconds,
-        "cells": [
-            {
-                "key": series.cell.key,
-                "loop": series.cell.loop,
-                "backend": series.cell.layer.backend if series.cell.layer else None,
-                "config": dict(series.cell.layer.config) if series.cell.layer else None,
-                "outcomes": series.outcomes,
-            }
-            for series in report.series
-        ],
-    }
-    return json.dumps(document, indent=1) + "\n"
+def _main(floor: str) -> str:
+    return next(iter(FLOORS[floor].figures))
+
+
+def _median(results: Results, key: CellKey, figure: str) -> str:
+    value = results.median(key, figure)
+    return "" if value is None else quantity(value, _figures(key)[figure].unit)
+
+
+def _bold(text: str, contender: str) -> str:
+    return f"**{text}**" if contender == OURS else text
+
+
+def _on(loop: str) -> str:
+    return "" if loop == "asyncio" else f" ({loop})"
+
+
+def _disturbance(yardsticks: list[int]) -> str:
+    if not yardsticks:
+        return "nothing says whether the machine was quiet"
+    yardsticks.sort()
+    low, high = yardsticks[0], yardsticks[len(yardsticks) * 9 // 10]
+    verdict = "quiet" if high < QUIET_LIMIT * low else "disturbed: trust the ratios only"
+    return (
+        f"a fixed piece of work took {quantity(low, 'ns')} at best and less than"
+        f" {quantity(high, 'ns')} in nine of ten cases ({number(high / low)} ×): the machine"
+        f" was {verdict}"
+    )

@@ -5,112 +5,82 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .cell import Cell
-from .floors import FLOORS
-from .loops import missing
+from .contenders import Contender
+from .layers import Unsuitable
 from .machine import facts
-from .workloads import WORKLOADS
+from .plan import CELL_SECONDS, Plan
+from .servers import Rack
+from .store import CellKey, Results, Store
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from .layers import LayerSpec
-
-CELL_SECONDS_LIMIT = 180.0
-QUICK_UVLOOP = ("send_receive", "wake_receiver", "round_trip", "round_trip_one_processor")
-"""What a quick run measures under uvloop too; the rest hardly touches the loop."""
+Progress = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What to measure, and how long."""
-
-    layers: tuple[LayerSpec, ...]
-    loops: tuple[str, ...]
-    workloads: tuple[str, ...]
-    repetitions: int
-    seconds: float
-    quick: bool
-
-    def cells(self, repetition: int) -> Iterator[Cell]:
-        """Give the cells of one repetition: what is compared stands together.
-
-        Every second repetition runs the other way round, so that a machine that
-        grows slower or faster favours nobody.
-        """
-        cells = list(self._cells())
-        return iter(cells if repetition % 2 == 0 else reversed(cells))
-
-    def _cells(self) -> Iterator[Cell]:
-        for loop in self.loops:
-            if missing(loop):
-                continue
-            for floor in FLOORS:
-                yield Cell(floor, loop)
-            for key in self.workloads:
-                if self.quick and loop != "asyncio" and key not in QUICK_UVLOOP:
-                    continue
-                for layer in self.layers:
-                    yield Cell(key, loop, layer)
-
-
-@dataclass
-class Series:
-    """The outcomes of one cell, one for each repetition."""
-
-    cell: Cell
-    outcomes: list[dict[str, Any]] = field(default_factory=list)
-
-
-@dataclass
-class Report:
-    """All that a run of the suite found."""
-
-    plan: Plan
-    machine: dict[str, str]
-    series: list[Series]
-
-
-def run(plan: Plan, progress: Callable[[str], None]) -> Report:
+def run(plan: Plan, path: Path, progress: Progress, *, resume: bool = False) -> Results:
     """Measure the whole plan; ``progress`` is told of every cell."""
-    report = Report(plan, facts(), [])
-    by_cell: dict[str, Series] = {}
-    for repetition in range(plan.repetitions):
-        cells = list(plan.cells(repetition))
-        for position, cell in enumerate(cells, 1):
-            order = cell.order(plan.seconds)
-            series = by_cell.setdefault(order, Series(cell))
-            if _hopeless(series.outcomes):
-                continue
-            label = cell.layer.traits.label if cell.layer else "floor"
-            progress(f"{repetition + 1}/{plan.repetitions} {position}/{len(cells)}"
-                     f" {cell.loop} {label} {cell.key}")  # fmt: skip
-            series.outcomes.append(_measure(order))
-    report.series = list(by_cell.values())
-    return report
+    header = {
+        "machine": facts(),
+        "plan": plan.summary(),
+        "contenders": {one.key: [one.label, one.version()] for one in plan.contenders},
+    }
+    store = Store(path, header, resume=resume)
+    rack = Rack()
+    began_at = time.monotonic()
+    try:
+        for repetition in range(plan.repetitions):
+            cells = plan.cells(repetition)
+            for position, (key, contender) in enumerate(cells, 1):
+                if _known(store.results, key, repetition):
+                    continue
+                outcome = _measure(rack, key, contender, plan.seconds_of(key))
+                store.add(key, repetition, outcome)
+                minutes, seconds = divmod(int(time.monotonic() - began_at), 60)
+                progress(f"{minutes:02}:{seconds:02}  {repetition + 1}/{plan.repetitions}"
+                         f" {position}/{len(cells)}  {_told(key, outcome)}")  # fmt: skip
+    finally:
+        rack.close()
+    return store.results
 
 
-def _hopeless(outcomes: Iterable[dict[str, Any]]) -> bool:
-    return any("unsuitable" in outcome for outcome in outcomes)
+def _known(results: Results, key: CellKey, repetition: int) -> bool:
+    """Say whether a cell has been measured, or cannot be."""
+    return repetition in results.cells.get(key, {}) or bool(results.reason(key))
 
 
-def _measure(order: str) -> dict[str, Any]:
+def _measure(
+    rack: Rack, key: CellKey, contender: Contender | None, seconds: float
+) -> dict[str, Any]:
     """Run one cell in a process of its own; what goes wrong becomes its reason."""
+    order: dict[str, Any] = {"workload": key.workload, "loop": key.loop, "seconds": seconds}
+    try:
+        if contender is None:
+            command = [sys.executable, "-m", "benchmarks.cell"]
+            return _run([*command, json.dumps({**order, "layer": None})])
+        contender.command(order)  # if it cannot run, no server need be started
+        with rack.use(contender.server) as words:
+            spec = contender.spec.filled(words)
+            layer = [spec.backend, dict(spec.config)]
+            return _run(contender.command({**order, "layer": layer}))
+    except Unsuitable as reason:
+        return {"unsuitable": str(reason)}
+
+
+def _run(command: list[str]) -> dict[str, Any]:
     try:
         process = subprocess.run(
-            [sys.executable, "-m", "benchmarks.cell", order],
+            command,
             cwd=Path(__file__).parent.parent,
             capture_output=True,
             text=True,
-            timeout=CELL_SECONDS_LIMIT,
+            timeout=CELL_SECONDS,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return {"unsuitable": f"not done within {CELL_SECONDS_LIMIT:.0f} s"}
+        return {"unsuitable": f"not done within {CELL_SECONDS:.0f} s"}
     if process.returncode != 0:
         last = process.stderr.strip().splitlines()[-1:] or [f"exit {process.returncode}"]
         return {"unsuitable": f"failed: {last[0]}"}
@@ -118,8 +88,14 @@ def _measure(order: str) -> dict[str, Any]:
     return outcome
 
 
-def workloads(names: list[str]) -> tuple[str, ...]:
-    """Check the workloads of a command line; without any, take all."""
-    if unknown := sorted(set(names) - set(WORKLOADS)):
-        raise ValueError(f"no workload {', '.join(unknown)}: there are {', '.join(WORKLOADS)}")
-    return tuple(names or WORKLOADS)
+def _told(key: CellKey, outcome: dict[str, Any]) -> str:
+    """Say in a few words what a cell gave."""
+    what = f"{key.loop} {key.workload} {key.contender or 'floor'}"
+    if "unsuitable" in outcome:
+        return f"{what}: {outcome['unsuitable']}"
+    found = " ".join(f"{name} {value:.4g}" for name, value in outcome["figures"].items())
+    if outcome["lost"] or outcome["doubled"]:
+        found += (
+            f" lost {outcome['lost']} doubled {outcome['doubled']} of {outcome['expected']}"
+        )
+    return f"{what}: {found}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from .layers import Unsuitable
-from .measure import Workload, collector_off, one_batch
+from .measure import Batched, collector_off, one_batch
 
 if TYPE_CHECKING:
     import asyncio
@@ -40,7 +40,7 @@ stopwatch = Stopwatch()
 """The clock of every suite; conftest.py gives it to pytest-benchmark."""
 
 
-def run(benchmark: Any, loop: asyncio.AbstractEventLoop, workload: Workload) -> None:
+def run(benchmark: Any, loop: asyncio.AbstractEventLoop, workload: Batched) -> None:
     """Measure ``workload``, and fail if a message was lost or doubled."""
     benchmark.group = workload.name
 

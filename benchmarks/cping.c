@@ -1,0 +1,70 @@
+/*
+ * A byte to another process over a FIFO and back, many times: the floor under every
+ * round trip, with no Python in it.
+ *
+ * Usage: cping PROCESSOR PROCESSOR ROUND_TRIPS. Prints the time of each in ns.
+ */
+
+#define _GNU_SOURCE
+#include <sched.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define WARM_UP 200
+
+static void pin(int processor)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(processor, &set);
+    if (sched_setaffinity(0, sizeof set, &set))
+        exit(2);
+}
+
+static int64_t now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+
+static void pass(int from, int to)
+{
+    char byte;
+    if (read(from, &byte, 1) != 1 || write(to, &byte, 1) != 1)
+        _exit(3);
+}
+
+int main(int argc, char **argv)
+{
+    int there[2], back[2];
+    if (argc != 4 || pipe(there) || pipe(back))
+        return 1;
+    int trips = atoi(argv[3]) + WARM_UP;
+    int64_t *took = calloc((size_t)trips, sizeof *took);
+    pid_t child = fork();
+    if (!took || child < 0)
+        return 1;
+    if (child == 0) {
+        pin(atoi(argv[2]));
+        for (int i = 0; i < trips; i++)
+            pass(there[0], back[1]);
+        _exit(0);
+    }
+    pin(atoi(argv[1]));
+    for (int i = 0; i < trips; i++) {
+        char byte = 0;
+        int64_t started = now();
+        if (write(there[1], &byte, 1) != 1 || read(back[0], &byte, 1) != 1)
+            return 3;
+        took[i] = now() - started;
+    }
+    waitpid(child, NULL, 0);
+    for (int i = WARM_UP; i < trips; i++)
+        printf("%lld\n", (long long)took[i]);
+    return 0;
+}

@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from benchmarks import publish, report
+from benchmarks.contenders import BASELINE, KNOWN, Contender, chosen
+from benchmarks.layers import OURS, LayerSpec, Unsuitable
+from benchmarks.plan import Plan, workloads
+from benchmarks.runner import run
+from benchmarks.servers import SERVERS, Rack, Server
+from benchmarks.store import CellKey, Results
+from benchmarks.targets import verdicts
+from benchmarks.workloads import WORKLOADS
+
+NOWHERE = Contender("nowhere", "a layer of nowhere", LayerSpec("nowhere_at_all.Layer"))
+NO_SERVER = Contender("no_server", "a layer with no server", LayerSpec(OURS), "none")
+
+
+class NoSuchServer(Server):
+    program = "no-such-server"
+
+    def command(self):
+        return [self.path]
+
+
+def ours(prefix, backend=OURS, **config):
+    return Contender("asgi_shm", "asgi_shm", LayerSpec(backend, {"prefix": prefix, **config}))
+
+
+def plan(*contenders, keys=("send_receive",), repetitions=1):
+    return Plan(contenders, ("asyncio",), keys, repetitions, seconds=0.01)
+
+
+def run_cells(given, path, *, resume=False):
+    told = []
+    results = run(given, path, told.append, resume=resume)
+    return results, [line for line in told if "floor" not in line]
+
+
+def cell(workload, contender="asgi_shm"):
+    return CellKey("asyncio", workload, contender)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """What a tiny run found, of layers that can be measured and of two that cannot."""
+    path = tmp_path_factory.mktemp("results") / "tiny.jsonl"
+    keys = ("send_receive", "round_trip_one_processor", "stream_100", "fan_out_10", "queue")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(SERVERS, "none", NoSuchServer)
+        run(plan(*BASELINE, NOWHERE, NO_SERVER, keys=keys), path, lambda _: None)
+    return Results.read(path)
+
+
+@pytest.mark.parametrize(
+    "workload",
+    ["send_receive", "round_trip_one_processor", "stream_100", "fan_out_10", "queue"],
+)
+def test_every_figure_of_a_workload_is_measured(results, workload):
+    figures = WORKLOADS[workload](BASELINE[0].spec).figures
+
+    assert results.reason(cell(workload)) == ""
+    for figure in figures.keys() - {"p99"}:  # which so short a run has not
+        assert results.median(cell(workload), figure) > 0
+    assert results.share(cell(workload), "lost") == 0
+    assert results.share(cell(workload), "doubled") == 0
+
+
+def test_a_layer_of_one_process_has_all_members_there(results):
+    assert results.median(cell("fan_out_10", "in_memory"), "last") > 0
+    assert "dict of the process" in results.reason(cell("queue", "in_memory"))
+
+
+def test_what_cannot_run_is_listed_with_its_reason(results):
+    reasons = "\n".join(report.reasons(results))
+
+    assert "a layer of nowhere: send_receive, " in reasons
+    assert "nowhere_at_all.Layer is not installed" in reasons
+    assert "no-such-server is not installed (apt-get install " in reasons
+    assert reasons in report.markdown(results)
+
+
+def test_floors_are_measured_in_the_same_run(results):
+    assert results.median(CellKey("asyncio", "fifo_one_processor"), "p50") > 0
+    assert "above its floor" in report.markdown(results)
+
+
+def test_the_report_is_written_with_its_plots(results, tmp_path):
+    text = publish.publish(results, tmp_path, "tiny", docs=False)
+
+    assert (tmp_path / "tiny.md").read_text() in text
+    assert "| **asgi_shm** |" in text
+    document = json.loads((tmp_path / "tiny.json").read_text())
+    assert {c["contender"] for c in document["cells"]} >= {"asgi_shm", "in_memory", "nowhere"}
+    drawn = sorted(path.name for path in tmp_path.glob("*.svg"))
+    assert drawn == ["tiny-fan_out.svg", "tiny-overview.svg", "tiny-stream.svg"]
+    for name in drawn:
+        assert ET.parse(tmp_path / name).getroot().tag.endswith("svg")
+
+
+def test_losses_and_duplicates_are_counted(prefix, tmp_path):
+    faulty = ours(prefix, "tests.benchmarks.faulty.FaultyLayer", capacity=1000)
+    given = plan(faulty, keys=("stream_100", "fan_out_10"))
+
+    results, _ = run_cells(given, tmp_path / "faulty.jsonl")
+
+    assert results.share(cell("stream_100"), "lost") == pytest.approx(0.1, rel=0.2)
+    assert results.share(cell("stream_100"), "doubled") == pytest.approx(0.1, rel=0.2)
+    assert results.share(cell("fan_out_10"), "doubled") > 0.1
+
+
+def test_a_run_that_was_ended_goes_on(prefix, tmp_path):
+    given = plan(ours(prefix), NOWHERE, keys=("send_receive", "churn_0"), repetitions=2)
+    path = tmp_path / "ended.jsonl"
+    _, told = run_cells(given, path)
+    assert len(told) == 6  # what cannot run is tried once
+
+    *kept, last = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(kept) + last[:20])
+    results, told = run_cells(given, path, resume=True)
+
+    assert len(told) <= 1
+    assert len(Results.read(path).cells) == len(results.cells)
+    assert run_cells(given, path, resume=True)[1] == []
+
+
+def test_another_plan_is_not_resumed(prefix, tmp_path):
+    path = tmp_path / "other.jsonl"
+    path.write_text(json.dumps({"plan": {"contenders": []}}) + "\n")
+
+    with pytest.raises(SystemExit, match="another plan"):
+        run(plan(ours(prefix)), path, lambda _: None, resume=True)
+
+
+def test_a_server_that_does_not_start_is_tried_once(monkeypatch):
+    class Silent(Server):
+        program = "false"
+        tried = 0
+
+        def command(self):
+            Silent.tried += 1
+            return [self.path]
+
+    monkeypatch.setitem(SERVERS, "silent", Silent)
+    rack = Rack()
+    for _ in range(2):
+        with pytest.raises(Unsuitable, match="false did not start"), rack.use("silent"):
+            pass
+
+    assert Silent.tried == 1
+
+
+def results_of(**medians):
+    found = Results({"contenders": {"asgi_shm": ["ours", ""], "nats": ["nats", ""]}})
+    for name, value in medians.items():
+        contender, _, workload = name.partition("__")
+        found.add(cell(workload, contender), 0, {
+            "figures": {"rate": value, "least": 40}, "expected": 1, "lost": 0, "doubled": 0,
+        })  # fmt: skip
+    return {verdict.target: verdict for verdict in verdicts(found)}
+
+
+@pytest.mark.parametrize(("rate", "met"), [(200, True), (199, False)])
+def test_targets_are_judged(rate, met):
+    judged = results_of(asgi_shm__queue=rate, nats__queue=100)["work queue: 2 × nats"]
+
+    assert judged.met is met
+    assert "(nats)" in judged.measured
+
+
+def test_a_target_that_was_not_measured_is_not_met():
+    judged = results_of(asgi_shm__queue=200)
+
+    assert judged["work queue: 2 × nats"].met is None
+    assert judged["attaching: under 2 ms"].measured == "not measured"
+
+
+def test_what_is_generated_stands_between_its_marks(tmp_path):
+    document = tmp_path / "document.md"
+    begin, end = "<!-- benchmarks: begin (by a command) -->", "<!-- benchmarks: end -->"
+    document.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
+
+    publish.replace_block(document, "new\n")
+
+    assert document.read_text() == f"before\n{begin}\nnew\n{end}\nafter\n"
+
+
+def test_a_document_without_marks_is_left_alone(tmp_path):
+    document = tmp_path / "document.md"
+    document.write_text("all\n")
+
+    with pytest.raises(ValueError, match="needs one block"):
+        publish.replace_block(document, "new\n")
+    assert document.read_text() == "all\n"
+
+
+@pytest.mark.parametrize("document", [publish.README, publish.DOCUMENT])
+def test_the_documents_have_the_marks(document):
+    assert len(publish.BLOCK.findall(document.read_text())) == 1
+
+
+def test_a_layer_is_named_by_the_environment(monkeypatch):
+    monkeypatch.setenv("BACKEND", "some.Layer")
+    monkeypatch.setenv("CONFIG", '{"option": "{run}"}')
+
+    *_, extra = chosen([])
+
+    assert extra.spec == LayerSpec("some.Layer", {"option": "{run}"})
+    assert "{run}" not in extra.spec.for_run().config["option"]
+    assert chosen(["redis"]) == (KNOWN["redis"],)
+
+
+def test_a_workload_that_does_not_exist_is_an_error():
+    assert workloads(["stream"]) == ("stream_100", "stream_10k", "stream_1m")
+    with pytest.raises(SystemExit, match="no workload nothing"):
+        workloads(["nothing"])
