@@ -79,6 +79,18 @@ _SEGMENT: Final[dict[int, tuple[type[SegmentError], str]]] = {
     ),
 }
 
+_SYSTEM: Final = {
+    errno.EMFILE: (
+        "this process has no file descriptor left; allow it more (ulimit -n; systemd: "
+        "LimitNOFILE), or find what leaves files open"
+    ),
+    errno.ENFILE: "the system has no file descriptor left (sysctl fs.file-max)",
+    errno.ENOMEM: (
+        "the system gives this process no memory to map the segment; allow it more (ulimit -v; "
+        "systemd: LimitAS), or lower message_memory and group_memory"
+    ),
+}
+
 
 def error(
     code: int,
@@ -134,6 +146,8 @@ def _system_error(code: int, where: str) -> SegmentError:
             f"{os.strerror(code)}. Run it as the user who made the segment, or give both the "
             "same CONFIG with mode 0o660 and a common group"
         )
+    if code in _SYSTEM:
+        return SegmentError(f"{where}: {_SYSTEM[code]}")
     if code > 0:
         return SegmentError(f"{where}: {os.strerror(code)} (errno {code})")
     return SegmentError(f"{where}: unexpected code {code}")

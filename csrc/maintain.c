@@ -78,6 +78,13 @@ sweep_a_part(tx *t)
     return rc;
 }
 
+/* Somebody else is at it, or there is no descriptor to ask the kernel with, or no memory. */
+static bool
+may_pass(int rc)
+{
+    return rc == ASHM_BUSY || rc == EMFILE || rc == ENFILE || rc == ENOMEM;
+}
+
 int
 maintain_tick(ashm *a, tx *t)
 {
@@ -93,11 +100,11 @@ maintain_tick(ashm *a, tx *t)
     }
     advance_clock(a, now);
     rc = reap_dead(a);
-    if (rc == 0 || rc == ASHM_BUSY) {
+    if (rc == 0 || may_pass(rc)) {
         t->now = now;
         rc = sweep_a_part(t);
     }
-    return rc == ASHM_BUSY ? 0 : rc; /* the next interval comes */
+    return may_pass(rc) ? 0 : rc; /* the next interval comes */
 }
 
 bool
