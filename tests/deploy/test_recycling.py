@@ -38,6 +38,7 @@ class Member:
         self.servers: set[int] = set()
         self.heard: set[str] = set()
         self.news = asyncio.Event()
+        self.there = asyncio.Event()
         self.socket: ClientConnection | None = None
         self.reader = asyncio.create_task(self._stay())
 
@@ -52,12 +53,14 @@ class Member:
                     async for frame in self.socket:
                         self._take(json.loads(frame))
             self.server = 0
+            self.there.clear()
             await asyncio.sleep(0.05)
 
     def _take(self, message: Any) -> None:
         if "hello" in message:
             self.server = message["hello"]
             self.servers.add(self.server)
+            self.there.set()
         elif "said" in message:
             self.heard.add(message["said"])
         else:
@@ -101,8 +104,7 @@ async def talk(members: list[Member], text: str) -> None:
     """Until a line has reached everybody, and an answer the speaker, with no worker going."""
     for attempt in range(1000):
         line = f"{text}, {attempt}"
-        while not all(member.server for member in members):
-            await asyncio.sleep(0.05)
+        await asyncio.gather(*(member.there.wait() for member in members))
         await members[0].say(say=line)
         number = hash(line) % 10**6
         await members[0].say(double=number)
@@ -131,7 +133,8 @@ async def test_workers_that_are_replaced(start, prefix, preload):
         await soon(talk(members, "the last"))
         servers = set[int]().union(*(member.servers for member in members))
         assert len(servers) > GENERATIONS
-        # Ours, the worker's, two of gunicorn's workers, and its own where it has used the layer.
+        # Ours, the worker's, two of gunicorn's workers that may have used the layer or not, and
+        # gunicorn's own where it has.
         expected = 4 + bool(preload)
         await soon(settled(layer, expected))
     layer._attachment.verify()
@@ -140,7 +143,7 @@ async def test_workers_that_are_replaced(start, prefix, preload):
 
 
 async def settled(layer: Any, expected: int) -> None:
-    """Wait until the slots of those that have ended are given back; not all attach anew."""
+    """Wait until the slots of those that have ended are given back."""
     while layer._attachment.info().attached > expected:
         layer._attachment.tick()
         await asyncio.sleep(0.05)
