@@ -36,6 +36,10 @@ def _arguments() -> argparse.Namespace:
     add("--repetitions", type=int, metavar="N", help="default: 7; quick and compare 3")
     add("--seconds", type=float, metavar="S", help="default: 2; compare 0.5, quick 0.3")
     add("--resume", action="store_true", help="go on with a run that was ended")
+    add(
+        "--again", action="append", default=[], metavar="NAME",
+        help="with --resume: measure workloads, or layers, of this name anew",
+    )  # fmt: skip
     add("--render", action="store_true", help="measure nothing: write tables and plots anew")
     add("--docs", action="store_true", help="write them into README.md and docs/ as well")
     add("--output", default="latest", metavar="NAME", help="of the files in results/")
@@ -65,7 +69,7 @@ def main() -> None:
     else:
         results = run(
             _plan(given), path, lambda text: print(text, file=sys.stderr, flush=True),
-            resume=given.resume,
+            resume=given.resume, again=tuple(given.again),
         )  # fmt: skip
     print(publish(results, RESULTS, given.output, docs=given.docs))
 

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,27 +20,41 @@ from .store import CellKey, Results, Store
 Progress = Callable[[str], None]
 
 
-def run(plan: Plan, path: Path, progress: Progress, *, resume: bool = False) -> Results:
-    """Measure the whole plan; ``progress`` is told of every cell."""
+def run(
+    plan: Plan,
+    path: Path,
+    progress: Progress,
+    *,
+    resume: bool = False,
+    again: Sequence[str] = (),
+) -> Results:
+    """Measure the whole plan; ``progress`` is told of every cell.
+
+    With ``resume`` what the file has is kept, but for workloads and layers of ``again``.
+    """
     header = {
         "machine": facts(),
         "plan": plan.summary(),
         "contenders": {one.key: [one.label, one.version()] for one in plan.contenders},
     }
     store = Store(path, header, resume=resume)
+    store.forget(again)
+    cells = [
+        (repetition, *cell)
+        for repetition in range(plan.repetitions)
+        for cell in plan.cells(repetition)
+    ]
     rack = Rack()
     began_at = time.monotonic()
     try:
-        for repetition in range(plan.repetitions):
-            cells = plan.cells(repetition)
-            for position, (key, contender) in enumerate(cells, 1):
-                if _known(store.results, key, repetition):
-                    continue
-                outcome = _measure(rack, key, contender, plan.seconds_of(key))
-                store.add(key, repetition, outcome)
-                minutes, seconds = divmod(int(time.monotonic() - began_at), 60)
-                progress(f"{minutes:02}:{seconds:02}  {repetition + 1}/{plan.repetitions}"
-                         f" {position}/{len(cells)}  {_told(key, outcome)}")  # fmt: skip
+        for position, (repetition, key, contender) in enumerate(cells, 1):
+            if _known(store.results, key, repetition):
+                continue
+            outcome = _measure(rack, key, contender, plan.seconds_of(key))
+            store.add(key, repetition, outcome)
+            minutes, seconds = divmod(int(time.monotonic() - began_at), 60)
+            where = f"{minutes:02}:{seconds:02}  {position}/{len(cells)}"
+            progress(f"{where}  {_told(key, outcome)}")
     finally:
         rack.close()
     return store.results

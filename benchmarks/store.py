@@ -103,15 +103,12 @@ class Store:
 
     def __init__(self, path: Path, header: dict[str, Any], *, resume: bool) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self.results = Results(header)
         if resume and path.exists():
             self.results = Results.read(path)
             if self.results.header.get("plan") != header["plan"]:
                 raise SystemExit(f"{path} is of another plan: run without --resume")
-            self._rewrite(path)
-        else:
-            self.results = Results(header)
-            self._rewrite(path)
-        self._path = path
 
     def add(self, key: CellKey, repetition: int, outcome: dict[str, Any]) -> None:
         """Keep one more outcome."""
@@ -119,12 +116,20 @@ class Store:
         with self._path.open("a") as file:
             file.write(_line(key, repetition, outcome))
 
-    def _rewrite(self, path: Path) -> None:
+    def forget(self, names: Sequence[str]) -> None:
+        """Drop the cells of workloads and contenders of these names."""
+        cells = self.results.cells
+        for key in list(cells):
+            if key.contender in names or key.workload.startswith(tuple(names)):
+                del cells[key]
+        self._rewrite()
+
+    def _rewrite(self) -> None:
         """Write what is known: the line that a kill has cut off goes."""
         lines = [json.dumps(self.results.header) + "\n"]
         for key, outcomes in self.results.cells.items():
             lines += [_line(key, at, outcome) for at, outcome in outcomes.items()]
-        path.write_text("".join(lines))
+        self._path.write_text("".join(lines))
 
 
 def _line(key: CellKey, repetition: int, outcome: dict[str, Any]) -> str:

@@ -125,6 +125,9 @@ def test_a_run_that_was_ended_goes_on(prefix, tmp_path):
     assert len(told) <= 1
     assert len(Results.read(path).cells) == len(results.cells)
     assert run_cells(given, path, resume=True)[1] == []
+    told = []
+    run(given, path, told.append, resume=True, again=["churn"])
+    assert len(told) == 3
 
 
 def test_another_plan_is_not_resumed(prefix, tmp_path):
