@@ -160,7 +160,6 @@ class FifoRoundTrip(Batched):
         self.crew = Crew()
         await self.crew.start("fifo_echo", place=self.place).ask("answer", near=far, far=near)
         self.end = FifoEnd(near, far)
-        self.number = 0
 
     async def batch(self) -> None:
         end = self.end

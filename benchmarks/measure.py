@@ -14,13 +14,13 @@ import statistics
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter, perf_counter_ns
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 STALL_SECONDS = 5.0
-"""A batch that takes longer has lost a message. No sound one comes near it."""
+"""A message that takes longer is lost. No sound one comes near it."""
 
 STALLS = 3
 """So many batches that stall end a measurement: more would only take time."""
@@ -70,17 +70,17 @@ class Workload:
 class Batched(Workload):
     """A short operation, timed in batches.
 
-    ``operations`` is how many of it a batch does. A workload that times each operation
-    itself appends to ``latencies_ns``.
+    ``operations`` is how many of it a batch does. A workload that may wait in vain counts
+    its operations in ``number``. One that times each itself appends to ``latencies_ns``.
     """
 
     figures: ClassVar[Mapping[str, Figure]] = {"time": Figure("one operation", "ns")}
     operations: int = 1
     warm_up_batches: int = 3
-    stall_seconds: float = STALL_SECONDS
 
     def __init__(self) -> None:
         self.latencies_ns: list[int] = []
+        self.number = 0
         self.lost = 0
         self.doubled = 0
 
@@ -137,13 +137,34 @@ def collector_off() -> Iterator[None]:
         gc.enable()
 
 
+class Watchdog:
+    """Cancels the task of a batch that gets on no more."""
+
+    def __init__(self, workload: Batched, task: asyncio.Task[Any]) -> None:
+        self._workload = workload
+        self._task = task
+        self._watch()
+
+    def stop(self) -> None:
+        """The batch has ended."""
+        self._timer.cancel()
+
+    def _watch(self, seen: int | None = None) -> None:
+        number = self._workload.number
+        if number == seen:
+            self._task.cancel()
+        else:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(STALL_SECONDS, self._watch, number)
+
+
 async def one_batch(workload: Batched) -> float:
     """Run one batch and give its time in ns; nan, and a lost message, if it stalls."""
     await workload.before()
     # Not wait_for(): that makes a task, which costs more than a whole group_send.
     task = asyncio.current_task()
     assert task is not None
-    watchdog = asyncio.get_running_loop().call_later(workload.stall_seconds, task.cancel)
+    watchdog = Watchdog(workload, task)
     started = perf_counter_ns()
     try:
         await workload.batch()
@@ -154,4 +175,4 @@ async def one_batch(workload: Batched) -> float:
         workload.lost += 1
         return math.nan
     finally:
-        watchdog.cancel()
+        watchdog.stop()

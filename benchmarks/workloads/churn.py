@@ -25,5 +25,6 @@ class Churn(BatchedLayerWorkload):
     async def batch(self) -> None:
         layer, channel = self.station.layer, self.channel
         for _ in range(self.operations):
+            self.number += 1
             await layer.group_add(GROUP, channel)
             await layer.group_discard(GROUP, channel)

@@ -18,7 +18,6 @@ class SendReceive(BatchedLayerWorkload):
     async def prepare(self) -> None:
         await super().prepare()
         self.channel = await self.station.new_channel()
-        self.number = 0
         await self.station.subscribe(self.channel)
 
     async def batch(self) -> None:
@@ -50,9 +49,10 @@ class WakeReceiver(BatchedLayerWorkload):
                 await layer.send(near, await layer.receive(far))
 
         other = asyncio.ensure_future(answer())
-        for number in range(self.operations // 2):
-            await layer.send(far, message(number))
+        for _ in range(self.operations // 2):
+            self.number += 1
+            await layer.send(far, message(self.number))
             received = await layer.receive(near)
-            if received["number"] != number:
+            if received["number"] != self.number:
                 self.doubled += 1
         await other

@@ -31,7 +31,6 @@ class RoundTrip(BatchedLayerWorkload):
             raise Unsuitable("there is only one processor to run on")
         await super().prepare()
         self.near = await self.station.new_channel()
-        self.number = 0
         companion = self.crew.start("echo", place=self.place)
         self.far = await companion.ask("listen")
         await companion.ask("answer", far=self.near)
