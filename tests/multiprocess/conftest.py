@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -68,12 +69,11 @@ def until() -> Callable[[Callable[[], object]], None]:
 @pytest.fixture
 def make_peer(prefix: str) -> Iterator[Callable[..., Peer]]:
     """Starts processes that have a layer of the same prefix."""
-    peers: list[Peer] = []
+    with ExitStack() as peers:
 
-    def make(**options: Any) -> Peer:
-        peers.append(Peer(prefix, **options))
-        return peers[-1]
+        def make(**options: Any) -> Peer:
+            peer = Peer(prefix, **options)
+            peers.callback(peer.close)
+            return peer
 
-    yield make
-    for peer in peers:
-        peer.close()
+        yield make

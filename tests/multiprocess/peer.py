@@ -118,10 +118,11 @@ class Peer:
     def _wait_for_its_end(self) -> None:
         # Not with join(): that waits for a pipe which children of the peer hold, too.
         ended = os.pidfd_open(self.pid)
-        try:
-            assert select.select([ended], [], [], TIMEOUT)[0], "the peer does not end"
-        finally:
-            os.close(ended)
+        in_time = select.select([ended], [], [], TIMEOUT)[0]
+        os.close(ended)
+        if not in_time:
+            self._process.kill()  # it may be stopped, and the tests' process would wait for it
+        assert in_time, "the peer does not end"
 
 
 def hear_from(peers: list[Peer], count: int) -> list[Any]:
