@@ -105,9 +105,8 @@ NOT_STEPPED = {
 
 
 def test_every_operation_is_killed_at_every_instruction():
-    declared = re.findall(
-        r"^ASHM_API .*?\bashm_(\w+)\(", (CSRC / "ashm.h").read_text(), re.MULTILINE
-    )
+    header = (CSRC / "ashm.h").read_text()
+    declared = re.findall(r"^ASHM_API .*?\bashm_(\w+)\(", header, re.MULTILINE)
     listed = (ROOT / "tests" / "c" / "scenarios.c").read_text().partition("OPERATIONS[] = {")[2]
     stepped = set(re.findall(r'\.name = "(\w+)"', listed.partition("};")[0]))
 

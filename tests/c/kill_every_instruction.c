@@ -99,7 +99,7 @@ typedef struct selection {
 } selection;
 
 static const selection SOME = {5, 100, 8000, 4}, MOST = {100, 20, 1000, 1},
-                       MOST_OF_TWO = {5, 100, 8000, 60};
+                       MOST_OF_TWO = {5, 100, 8000, 20};
 static const selection *tried = &SOME;
 
 /* What has been done of one operation, or of all. */

@@ -12,22 +12,15 @@
 
 /* ---- the segments ---- */
 
-/* The parts of a segment that have memory: of a section, as far as `ready` says. */
-typedef struct {
-    uint64_t at, size;
-} part;
-
-enum { PARTS = 1 + 2 * SECTIONS };
-
-static void
-find_parts(const ashm *a, part parts[PARTS])
+void
+lab_parts(const ashm *a, lab_part parts[LAB_PARTS])
 {
-    parts[0] = (part){0, a->map.slots + LAB_SLOTS * sizeof(slot_shm)};
+    parts[0] = (lab_part){0, a->map.slots + LAB_SLOTS * sizeof(slot_shm)};
     for (int i = 0; i < SECTIONS; i++) {
         uint64_t ready = section_ready(a, (enum section)i);
 
-        parts[1 + 2 * i] = (part){a->map.section[i].records, ready * sizeof(page_shm)};
-        parts[2 + 2 * i] = (part){a->map.section[i].pages, ready * PAGE_SIZE_SHM};
+        parts[1 + 2 * i] = (lab_part){a->map.section[i].records, ready * sizeof(page_shm)};
+        parts[2 + 2 * i] = (lab_part){a->map.section[i].pages, ready * PAGE_SIZE_SHM};
     }
 }
 
@@ -101,13 +94,13 @@ lab_clear_stage(lab *l)
 {
     ashm *a = l->stage;
     header_shm *old = (header_shm *)l->begin;
-    part parts[PARTS];
+    lab_part parts[LAB_PARTS];
 
     for (uint32_t slot = 1; slot < LAB_SLOTS; slot++) {
         doorbell_unlink(a, slot, handle_slot(a, slot)->generation);
     }
-    find_parts(a, parts);
-    for (int i = 0; i < PARTS; i++) {
+    lab_parts(a, parts);
+    for (int i = 0; i < LAB_PARTS; i++) {
         memcpy(a->base + parts[i].at, l->begin + parts[i].at, parts[i].size);
     }
     memcpy(a->header, old, PAGE_SIZE_SHM);
@@ -119,10 +112,10 @@ lab_clear_stage(lab *l)
 void
 lab_copy_stage(lab *l)
 {
-    part parts[PARTS];
+    lab_part parts[LAB_PARTS];
 
-    find_parts(l->stage, parts);
-    for (int i = 0; i < PARTS; i++) {
+    lab_parts(l->stage, parts);
+    for (int i = 0; i < LAB_PARTS; i++) {
         memcpy(l->copy->base + parts[i].at, l->stage->base + parts[i].at, parts[i].size);
     }
     drain(l->copy_bell);

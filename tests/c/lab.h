@@ -38,6 +38,15 @@ void lab_clear_stage(lab *l);
 /* The copy becomes what the stage is. */
 void lab_copy_stage(lab *l);
 
+/* The parts of a segment that have memory: of a section, as far as `ready` says. */
+typedef struct lab_part {
+    uint64_t at, size;
+} lab_part;
+
+enum { LAB_PARTS = 1 + 2 * SECTIONS };
+
+void lab_parts(const ashm *a, lab_part parts[LAB_PARTS]);
+
 /* This handle does no maintenance by the way as long as its clock stands at LAB_NOW. */
 void lab_settle_down(ashm *a);
 

@@ -6,7 +6,8 @@
  * just this instruction runs; the trap that follows forbids writing again, tells the stepping
  * process and waits for its word. All other instructions run at full speed, so nothing is
  * missed and nothing is decoded. An instruction that stores what is there already is no
- * change.
+ * change. test_stepper.c steps through every instruction by ptrace, and finds the same changes;
+ * it is slower by far, and refused in places.
  *
  * For x86-64; elsewhere stepper_is_possible() says no.
  */
