@@ -1,7 +1,7 @@
 """A Django Channels channel layer in shared memory: many processes of one machine, no server.
 
 ``asgi_shm.ShmChannelLayer`` is the ``BACKEND`` for ``CHANNEL_LAYERS``. It works without Django
-and Channels, too.
+and Channels, too. ``asgi_shm.SyncShmChannelLayer`` is the same for code without an event loop.
 """
 
 from .errors import (
@@ -26,11 +26,13 @@ from .errors import (
 )
 from .layer import ShmChannelLayer
 from .segment import unlink
+from .sync import IPCChannelLayer, SyncShmChannelLayer
 
 __all__ = [
     "AsgiShmError",
     "ChannelFull",
     "ConfigError",
+    "IPCChannelLayer",
     "InvalidName",
     "LayerClosed",
     "LockTimeout",
@@ -47,5 +49,6 @@ __all__ = [
     "SegmentReplaced",
     "SerializationError",
     "ShmChannelLayer",
+    "SyncShmChannelLayer",
     "unlink",
 ]

@@ -25,7 +25,7 @@ from ._patience import PAUSE
 from .errors import InvalidName, LayerClosed, LockTimeout, SegmentCorrupt, SegmentPermission
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from .config import Config
 
@@ -302,6 +302,42 @@ class Attachment:
             return body
         return self._receive_anew(code, name, 0, 0)[0]
 
+    def take_named(self, channel: str) -> tuple[str, bytes] | None:
+        """As `take`, with the full name of the channel that the body was in."""
+        return self._receive_named(encoded(channel, "channel"), 0, 0)[0]
+
+    def take_or_await_named(
+        self, name: bytes, cookie: int, *, others: bool
+    ) -> tuple[tuple[str, bytes] | None, bool]:
+        """As `take_or_await`, with the full name of the channel that the body was in."""
+        return self._receive_named(name, _WAIT_AS_ONE if others else _WAIT, cookie)
+
+    def _receive_named(
+        self, name: bytes, flags: int, cookie: int
+    ) -> tuple[tuple[str, bytes] | None, bool]:
+        try:
+            buffer = self._buffers.pop()
+        except IndexError:
+            buffer = _Buffer(BUFFER_SIZE)
+        while True:
+            out = buffer.out
+            code = self._call(
+                _receive, name, len(name), flags, cookie, buffer.data, buffer.size, out
+            )
+            if code != _BUFFER:
+                break
+            buffer = _Buffer(out.length)
+        found = None
+        if code == 0:
+            full = ffi.buffer(out.name, out.name_length)[:] if name[-1:] == b"!" else name
+            found = (full.decode("ascii"), buffer.view[: out.length])
+        rung = bool(code == _EMPTY and flags and out.more)
+        if buffer.size == BUFFER_SIZE:
+            self._buffers.append(buffer)
+        if code not in (0, _EMPTY):
+            raise self._error(code, name.decode())
+        return found, rung
+
     def take_or_await(
         self, name: bytes, cookie: int, *, others: bool
     ) -> tuple[bytes | None, bool]:
@@ -449,6 +485,58 @@ class Attachment:
         elif code:
             raise self._error(code, group=group, size=len(body))
 
+    def discard_all(self, channel: str) -> None:
+        """Remove a channel from every group."""
+        name = encoded(channel, "channel")
+        code = self._call(lib.ashm_discard_all, name, len(name))
+        if code:
+            raise self._error(code, channel)
+
+    def group_channels(self, group: str) -> list[str]:
+        """Return the channels in a group."""
+        names: list[str] = []
+        name = encoded(group, "group")
+        room = ffi.new("size_t *", BUFFER_SIZE)
+        buffer = ffi.new("char[]", BUFFER_SIZE)
+        cursor, count = ffi.new("uint64_t *"), ffi.new("size_t *")
+        while cursor[0] != NEVER:
+            code = self._call(
+                lib.ashm_group_members, name, len(name), cursor, buffer, room, count
+            )
+            if code == _BUFFER:
+                buffer = ffi.new("char[]", room[0])
+            elif code:
+                raise self._error(code, group=group)
+            else:
+                names += _names_in(ffi.buffer(buffer), count[0])
+        return names
+
+    def group_count(self, group: str) -> int:
+        """Return how many channels are in a group."""
+        found = 0
+        name = encoded(group, "group")
+        cursor, room, count = ffi.new("uint64_t *"), ffi.new("size_t *"), ffi.new("size_t *")
+        while cursor[0] != NEVER:
+            code = self._call(
+                lib.ashm_group_members, name, len(name), cursor, ffi.NULL, room, count
+            )
+            if code:
+                raise self._error(code, group=group)
+            found += count[0]
+        return found
+
+    def ask_channel(self, channel: str) -> tuple[int, int, int, float]:
+        """Return the unread messages of a channel, those sent, those refused; the oldest's age.
+
+        The age is in seconds.
+        """
+        name = encoded(channel, "channel")
+        found = ffi.new("ashm_channel *")
+        code = self._call(lib.ashm_ask_channel, name, len(name), found)
+        if code:
+            raise self._error(code, channel)
+        return found.pending, found.sent, found.full, found.age / 1e9
+
     # -- the whole ----------------------------------------------------------------------
 
     def new_channel(self, prefix: str, random: str) -> str:
@@ -493,8 +581,15 @@ class Attachment:
         """Return the figures of ashm_info, by their names there."""
         info = ffi.new("ashm_info *")
         self._insist(lib.ashm_get_info, info)
-        names = [name for name, _ in ffi.typeof("ashm_info").fields]
-        return SimpleNamespace(**{name: getattr(info, name) for name in names})
+        return _figures(info)
+
+    def ask_all(self) -> SimpleNamespace:
+        """As `info`, but like any operation it does not wait for long."""
+        info = ffi.new("ashm_info *")
+        code = self._call(lib.ashm_get_info, info)
+        if code:
+            raise self._error(code)
+        return _figures(info)
 
     def set_clock(self, now_ns: int) -> None:
         """For tests: stand at `now_ns` on the segment's clock; 0: run again."""
@@ -519,6 +614,20 @@ class Attachment:
         )
         error.reached = reached
         return error
+
+
+def _figures(info: Any) -> SimpleNamespace:
+    names = [name for name, _ in ffi.typeof("ashm_info").fields]
+    return SimpleNamespace(**{name: getattr(info, name) for name in names})
+
+
+def _names_in(packed: Any, count: int) -> Iterator[str]:
+    """Each name is a byte with its length, and that many more."""
+    at = 0
+    for _ in range(count):
+        end = at + 1 + packed[at][0]
+        yield packed[at + 1 : end].decode("ascii")
+        at = end
 
 
 # -- forks ------------------------------------------------------------------------------

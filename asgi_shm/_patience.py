@@ -1,9 +1,10 @@
-"""Waiting for a lock of the segment without holding up the event loop.
+"""Waiting for a lock of the segment without holding up the event loop, or Ctrl-C.
 
-A native operation of the asyncio layer waits `HASTE_NS` for a lock, no longer; nearly always
+A native operation of a layer waits `HASTE_NS` for a lock, no longer; nearly always
 that is far more than enough. Where it is not, the process that has the lock does not run: it
 waits for a processor, or it is stopped. The operation has then done nothing that could not be
-done once more, and the coroutine tries again after a pause, as long as `lock_timeout` allows.
+done once more, and the coroutine or thread tries again after a pause, as long as
+`lock_timeout` allows.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ class Patience:
         self._deadline: float | None = None
         self._pause = PAUSE
 
-    async def pause(self, refused: LockTimeout) -> None:
-        """Let the loop run, then return; or raise `refused` if the time is over."""
+    def _next(self, refused: LockTimeout) -> float:
+        """Return how long to pause; or raise `refused` if the time is over."""
         now = time.monotonic()
         if self._deadline is None:
             self._deadline = now + self._limit
@@ -48,10 +49,28 @@ class Patience:
             raise refused
         pause = min(self._pause, self._deadline - now)
         self._pause = min(2 * self._pause, _PAUSE_MAX)
+        return pause
+
+    def wait(self, refused: LockTimeout) -> None:
+        """Hold this thread up for a while, which a signal handler may end; or raise."""
+        time.sleep(self._next(refused))
+
+    async def pause(self, refused: LockTimeout) -> None:
+        """Let the loop run, then return; or raise `refused` if the time is over."""
+        pause = self._next(refused)
         if _runs_in_a_loop():
             await asyncio.sleep(pause)
         else:
             time.sleep(pause)  # noqa: ASYNC251 - there is no loop to hold up
+
+    def insist(self, refused: LockTimeout, call: Callable[[], _Result]) -> _Result:
+        """As `call`, holding this thread up."""
+        while True:
+            self.wait(refused)
+            try:
+                return call()
+            except LockTimeout as again:
+                refused = again
 
     async def call(self, refused: LockTimeout, call: Callable[[], _Result]) -> _Result:
         """Make the call, which was refused once, until it is not."""

@@ -6,16 +6,13 @@ It follows the channel layer specification of Channels 4; "spec" below names its
 from __future__ import annotations
 
 import contextlib
-import secrets
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from ._attachment import NEVER, Attachment
-from ._patience import HASTE_NS, Patience
+from ._base import LayerBase, random_part
+from ._patience import Patience
 from ._receiver import Receiver
-from .capacity import CapacityRules
-from .config import Config
-from .errors import ChannelFull, LockTimeout, MessageTooLarge
+from .errors import LockTimeout
 from .serializers import pack, unpack
 
 if TYPE_CHECKING:
@@ -32,15 +29,13 @@ else:
 
 __all__ = ["ShmChannelLayer"]
 
-# Of random bytes in the name of a new channel: 12 characters.
-_RANDOM_BYTES = 9
 # Seconds that a close tries to give back what the process has before others have to.
 _CLOSE_LIMIT: Final = 1.0
 
 _Result = TypeVar("_Result")
 
 
-class ShmChannelLayer(BaseChannelLayer):
+class ShmChannelLayer(LayerBase, BaseChannelLayer):
     """A channel layer in POSIX shared memory, for the processes of one machine.
 
     Its options are the entries of ``CONFIG``: see `asgi_shm.config.Config`. Making a layer
@@ -54,48 +49,42 @@ class ShmChannelLayer(BaseChannelLayer):
     Raises ConfigError for an option that is unknown or out of range.
     """
 
-    extensions: ClassVar[list[str]] = ["groups", "flush"]
-    ChannelFull = ChannelFull
-    MessageTooLarge = MessageTooLarge
-
     def __init__(self, **options: Any) -> None:
         """Take the options; none is required."""
-        self.config = config = Config.from_options(**options)
-        self.expiry: float = config.expiry
-        self.group_expiry: float | None = config.group_expiry
-        self.capacity: int = config.capacity
-        self.channel_capacity = list(config.channel_capacity)
-        self.get_capacity = CapacityRules(config.capacity, config.channel_capacity).capacity_for
-        self._expiry_ns = _nanoseconds(config.expiry)
-        self._group_expiry_ns = (
-            NEVER if config.group_expiry is None else _nanoseconds(config.group_expiry)
-        )
-        self._attachment = Attachment(config, HASTE_NS)
-        self._receiver = Receiver(self._attachment, config.lock_timeout)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(prefix={self.config.prefix!r})"
+        super().__init__(**options)
+        self._receiver = Receiver(self._attachment, self.config.lock_timeout)
 
     async def _again(self, refused: LockTimeout, call: Callable[[], _Result]) -> _Result:
         """Make a call once more that did not get a lock, until it does or it is too late."""
         return await Patience(self.config.lock_timeout).call(refused, call)
 
-    async def send(self, channel: str, message: dict[str, Any]) -> None:
+    async def _call(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
+        call = partial(function, *arguments)
+        try:
+            return call()
+        except LockTimeout as refused:
+            return await self._again(refused, call)
+
+    async def send(
+        self, channel: str, message: dict[str, Any], *, expiry: float | None = None
+    ) -> None:
         """Append `message` to `channel`. Does not wait for room.
 
-        A message to a channel of a process that is gone is dropped. Raises ChannelFull if the
-        channel holds its capacity of unread messages, or (MemoryFull) if no memory is left;
-        MessageTooLarge; SerializationError if the message holds what the specification does not
-        allow; InvalidName. In all these cases nothing was sent.
+        It lives for `expiry` seconds, or as the layer's option says. A message to a channel of
+        a process that is gone is dropped. Raises ChannelFull if the channel holds its capacity
+        of unread messages, or (MemoryFull) if no memory is left; MessageTooLarge;
+        SerializationError if the message holds what the specification does not allow;
+        InvalidName. In all these cases nothing was sent.
 
         Spec: "Specification Details", "Messages", "Capacity".
         """
         body = pack(message)
         capacity = self.get_capacity(channel)
+        expiry_ns = self._expiry_ns if expiry is None else self._expiry_of(expiry)
         try:
-            self._attachment.send(channel, body, self._expiry_ns, capacity)
+            self._attachment.send(channel, body, expiry_ns, capacity)
         except LockTimeout as refused:
-            send = partial(self._attachment.send, channel, body, self._expiry_ns, capacity)
+            send = partial(self._attachment.send, channel, body, expiry_ns, capacity)
             await self._again(refused, send)
 
     async def receive(self, channel: str) -> dict[str, Any]:
@@ -122,9 +111,7 @@ class ShmChannelLayer(BaseChannelLayer):
 
         Spec: "Specification Details", "Channels".
         """
-        make = partial(
-            self._attachment.new_channel, prefix, secrets.token_urlsafe(_RANDOM_BYTES)
-        )
+        make = partial(self._attachment.new_channel, prefix, random_part())
         try:
             return make()
         except LockTimeout as refused:
@@ -175,6 +162,42 @@ class ShmChannelLayer(BaseChannelLayer):
             )
             await self._again(refused, send)
 
+    async def discard_all(self, channel: str) -> None:
+        """Remove `channel` from every group that it is in. Raises InvalidName."""
+        await self._call(self._attachment.discard_all, channel)
+
+    async def group_channels(self, group: str) -> list[str]:
+        """Return the channels that are in `group` now, in no order. Raises InvalidName."""
+        return await self._call(self._attachment.group_channels, group)
+
+    async def group_count(self, group: str) -> int:
+        """Return how many channels are in `group` now. Raises InvalidName."""
+        return await self._call(self._attachment.group_count, group)
+
+    async def channel_size(self, channel: str) -> int:
+        """Return how many unread messages `channel` holds. Raises InvalidName."""
+        statistics = await self.channel_statistics(channel)
+        return int(statistics["messages_pending"])
+
+    async def channel_statistics(self, channel: str) -> dict[str, float]:
+        """Return what is known of `channel`, in all processes. Raises InvalidName.
+
+        ``messages_count``: messages put into it; ``messages_pending``: unread ones;
+        ``messages_max_age``: seconds that the oldest of these has waited;
+        ``channel_full_count``: messages it was too full for. The two counts begin anew when
+        nobody has used the channel for a while.
+
+        Spec: "Statistics" of the ASGI drafts for channel layers.
+        """
+        return await self._call(self._channel_statistics, channel)
+
+    async def global_statistics(self) -> dict[str, float]:
+        """Return ``messages_count``, ``messages_pending``, ``channel_full_count`` of all.
+
+        The two counts are from when the segment was made. It looks at every channel.
+        """
+        return await self._call(self._global_statistics)
+
     async def flush(self) -> None:
         """Drop every message and every membership, of all processes. Receivers wait on.
 
@@ -199,7 +222,3 @@ class ShmChannelLayer(BaseChannelLayer):
                 await Patience(_CLOSE_LIMIT).call(refused, self._attachment.close)
         finally:
             self._attachment.abandon()
-
-
-def _nanoseconds(seconds: float) -> int:
-    return max(1, round(seconds * 1_000_000_000))

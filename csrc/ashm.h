@@ -176,6 +176,27 @@ ASHM_API int ashm_group_send(ashm *handle, const char *group, size_t group_lengt
                              const void *body, size_t length, uint64_t expiry,
                              ashm_reached *reached);
 
+/* Remove a channel from every group that it is in. */
+ASHM_API int ashm_discard_all(ashm *handle, const char *channel, size_t channel_length);
+
+/* The channels that are in a group, one mailbox after another: *cursor is 0 at first and
+ * ASHM_NEVER after the last. *count is how many are in `names`, each as a byte with its
+ * length and that many bytes. ASHM_BUFFER: *cursor stays, and *size is what is needed.
+ * Without `names` they are only counted. */
+ASHM_API int ashm_group_members(ashm *handle, const char *group, size_t group_length,
+                                uint64_t *cursor, char *names, size_t *size, size_t *count);
+
+typedef struct {
+    uint32_t pending; /* unread messages */
+    uint32_t sent;    /* messages put into it, modulo 2^32, and */
+    uint32_t full;    /* messages it was too full for, since it was last unused */
+    uint64_t age;     /* of the oldest unread message */
+} ashm_channel;
+
+/* What is in a channel now. All zero for one that is not in use. */
+ASHM_API int ashm_ask_channel(ashm *handle, const char *channel, size_t channel_length,
+                              ashm_channel *out);
+
 /* Drop every message and membership. Receivers that wait go on waiting. */
 ASHM_API int ashm_flush(ashm *handle);
 

@@ -2,6 +2,7 @@
  * attachment.c: the public API: checks the arguments, claims a slot where there is none,
  * opens a lane, and calls down. See ashm.h.
  */
+#include "ask.h"
 #include "claim.h"
 #include "doorbell.h"
 #include "maintain.h"
@@ -288,6 +289,34 @@ ashm_group_send(ashm *a, const char *group, size_t group_length, const void *bod
     OPERATION_ENDING(
         a, t, membership_send(&t, group, group_length, body, (uint32_t)length, expiry, reached),
         end_group_send);
+}
+
+int
+ashm_discard_all(ashm *a, const char *channel, size_t channel_length)
+{
+    if (!names_is_channel(channel, channel_length)) {
+        return ASHM_BAD_NAME;
+    }
+    OPERATION(a, t, membership_discard_all(&t, channel, channel_length));
+}
+
+int
+ashm_group_members(ashm *a, const char *group, size_t group_length, uint64_t *cursor,
+                   char *names, size_t *size, size_t *count)
+{
+    if (!names_is_group(group, group_length)) {
+        return ASHM_BAD_NAME;
+    }
+    OPERATION(a, t, ask_members(&t, group, group_length, cursor, names, size, count));
+}
+
+int
+ashm_ask_channel(ashm *a, const char *channel, size_t channel_length, ashm_channel *out)
+{
+    if (!names_is_channel(channel, channel_length)) {
+        return ASHM_BAD_NAME;
+    }
+    OPERATION(a, t, ask_channel(&t, channel, channel_length, out));
 }
 
 /* ---- the whole ---- */

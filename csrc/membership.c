@@ -53,6 +53,21 @@ membership_add(tx *t, const char *group, size_t group_length, const char *channe
     return rc;
 }
 
+/* Transactions of its own: end a membership, and with the last one the group. */
+static int
+part(tx *t, uint32_t member)
+{
+    uint32_t group = member_at(t, member)->group;
+    int rc;
+
+    group_leave(t, member);
+    /* Killed after this: an empty group, which the sweep removes. */
+    if ((rc = tx_commit(t)) == 0 && group_at(t, group)->count == 0) {
+        group_remove(t, group);
+    }
+    return rc != 0 ? rc : tx_commit(t);
+}
+
 int
 membership_discard(tx *t, const char *group_name, size_t group_length, const char *name,
                    size_t length)
@@ -71,12 +86,27 @@ membership_discard(tx *t, const char *group_name, size_t group_length, const cha
     group = group_find(t, hash, group_name, group_length);
     channel = channel_find(t, to.hash, name, length);
     member = group != 0 && channel != 0 ? table_find_member(t, group, channel) : 0;
-    if (member != 0) {
-        group_leave(t, member);
-        /* Killed after this: an empty group, which the sweep removes. */
-        if ((rc = tx_commit(t)) == 0 && group_at(t, group)->count == 0) {
-            group_remove(t, group);
-        }
+    rc = member != 0 ? part(t, member) : tx_commit(t);
+    mailbox_leave(t);
+    return rc;
+}
+
+int
+membership_discard_all(tx *t, const char *name, size_t length)
+{
+    address to = slots_address(t->party.a, name, length);
+    uint32_t channel, member;
+    int rc;
+
+    if (to.mailbox == MAILBOXES) {
+        return 0;
+    }
+    if ((rc = mailbox_enter(t, to.mailbox)) != 0) {
+        return rc;
+    }
+    channel = channel_find(t, to.hash, name, length);
+    while (rc == 0 && channel != 0 && (member = channel_at(t, channel)->members) != 0) {
+        rc = part(t, member);
     }
     if (rc == 0) {
         rc = tx_commit(t);

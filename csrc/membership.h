@@ -13,6 +13,7 @@ int membership_add(tx *t, const char *group, size_t group_length, const char *ch
                    size_t channel_length, uint64_t expiry, uint32_t capacity);
 int membership_discard(tx *t, const char *group, size_t group_length, const char *channel,
                        size_t channel_length);
+int membership_discard_all(tx *t, const char *channel, size_t length);
 int membership_send(tx *t, const char *group, size_t group_length, const void *body,
                     uint32_t length, uint64_t expiry, ashm_reached *reached);
 

@@ -102,6 +102,14 @@ message_length(tx *t, uint32_t message)
     return message_at(t, message)->length;
 }
 
+uint64_t
+message_age(tx *t, uint32_t message)
+{
+    uint32_t age = (uint32_t)(t->now >> AGE_SHIFT) - message_at(t, message)->sent;
+
+    return (uint64_t)age << AGE_SHIFT;
+}
+
 void
 message_read(tx *t, uint32_t message, void *buffer, uint32_t length)
 {

@@ -25,6 +25,10 @@ void message_write(tx *t, uint32_t message, const void *body, uint32_t length);
 uint32_t message_length(tx *t, uint32_t message);
 void message_read(tx *t, uint32_t message, void *buffer, uint32_t length);
 
+/* How long ago it was made, in ns, by the clock of the transaction. Only while something
+ * that the caller holds refers to it. */
+uint64_t message_age(tx *t, uint32_t message);
+
 /* Inside a transaction; they take the memory lock. */
 void message_ref(tx *t, uint32_t message, uint32_t n);
 void message_unref(tx *t, uint32_t message, uint32_t n);

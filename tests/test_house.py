@@ -22,7 +22,7 @@ C_LAYERS = [
     ["layout", "process", "handle"],
     ["recover", "lock", "tx", "doorbell"],
     ["pages", "messages", "table", "queue", "slots", "waiters"],
-    ["channels", "groups", "mailbox", "exchange", "membership", "stats"],
+    ["channels", "groups", "mailbox", "exchange", "membership", "ask", "stats"],
     ["sweep", "reap", "maintain", "verify", "claim", "look"],
     ["attachment", "observer"],
 ]
@@ -44,6 +44,8 @@ PYTHON_ORDER = [
     "_patience",
     "_attachment",
     "_receiver",
+    "_blocking",
+    "_base",
     "inspect",
     "layer",
     "sync",

@@ -427,6 +427,34 @@ leave_work(ashm *a)
     return leave(a, "room", "work");
 }
 
+static int
+leave_all(ashm *a)
+{
+    return ashm_discard_all(a, "work", 4);
+}
+
+static int
+ask_for_members(ashm *a)
+{
+    char names[400];
+    size_t size = sizeof names, count;
+    uint64_t cursor = 0;
+    int rc = 0;
+
+    while (cursor != ASHM_NEVER && rc == 0) {
+        rc = ashm_group_members(a, "room", 4, &cursor, names, &size, &count);
+    }
+    return rc;
+}
+
+static int
+ask_for_work(ashm *a)
+{
+    ashm_channel found;
+
+    return ashm_ask_channel(a, "work", 4, &found);
+}
+
 static void
 work_is_in_room(lab *l)
 {
@@ -793,6 +821,13 @@ static const scenario SCENARIOS[] = {
      .operation = leave_work,
      .stage = three_are_in_room},
     {.name = "group_discard: none", .operation = leave_work, .stage = room_is_everywhere_else},
+    {.name = "discard_all: two groups", .operation = leave_all, .stage = three_are_in_room},
+    {.name = "group_members: with broadcasts to settle",
+     .operation = ask_for_members,
+     .stage = broadcasts_wait},
+    {.name = "ask_channel: full of expired",
+     .operation = ask_for_work,
+     .stage = full_of_expired},
     {.name = "group_send: to nobody", .operation = tell_room},
     {.name = "group_send: to many mailboxes",
      .operation = tell_room,
@@ -1018,6 +1053,9 @@ static const operation OPERATIONS[] = {
     {.name = "arm", .run = arm},
     {.name = "group_add", .run = join_work},
     {.name = "group_discard", .run = leave_work},
+    {.name = "discard_all", .run = leave_all},
+    {.name = "group_members", .run = ask_for_members},
+    {.name = "ask_channel", .run = ask_for_work},
     {.name = "group_send", .run = tell_room_more},
     {.name = "flush", .run = flush_all},
     {.name = "tick", .run = tick},

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import asgi_shm
 from asgi_shm import errors
 from asgi_shm.config import OPTIONS
@@ -32,12 +34,22 @@ def test_every_exception_has_a_row():
             assert f"`{name}`" in README, name
 
 
-def test_the_example_without_django_runs():
-    (code,) = re.findall(r"```python\n(import asyncio\n.*?)```", README, re.DOTALL)
+@pytest.mark.parametrize(
+    ("begin", "printed"),
+    [
+        ("import asyncio\n", "{'type': 'greeting', 'text': 'hello'}\n"),
+        (
+            "import asgi_shm\n\nwith",
+            "('work', {'type': 'job', 'number': 1})\n(None, None)\n",
+        ),
+    ],
+)
+def test_the_examples_without_django_run(begin, printed):
+    (code,) = re.findall(rf"```python\n({begin}.*?)```", README, re.DOTALL)
     try:
         done = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
         )
     finally:
         asgi_shm.unlink("readme")
-    assert done.stdout == "{'type': 'greeting', 'text': 'hello'}\n"
+    assert done.stdout == printed

@@ -1,0 +1,76 @@
+"""What the asynchronous and the synchronous layer have in common: options and what follows."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, ClassVar, Final
+
+from ._attachment import NEVER, Attachment
+from ._patience import HASTE_NS
+from .capacity import CapacityRules
+from .config import OPTIONS, Config
+from .errors import ChannelFull, MessageTooLarge
+
+__all__ = ["LayerBase", "random_part"]
+
+# Of random bytes in the name of a new channel: 12 characters.
+_RANDOM_BYTES: Final = 9
+
+
+class LayerBase:
+    """The options of a layer, and its attachment."""
+
+    extensions: ClassVar[list[str]] = ["groups", "flush", "statistics"]
+    ChannelFull = ChannelFull
+    MessageTooLarge = MessageTooLarge
+
+    def __init__(self, **options: Any) -> None:
+        """Take the options; none is required."""
+        self.config = config = Config.from_options(**options)
+        self.expiry: float = config.expiry
+        self.group_expiry: float | None = config.group_expiry
+        self.capacity: int = config.capacity
+        self.channel_capacity = list(config.channel_capacity)
+        self.get_capacity = CapacityRules(config.capacity, config.channel_capacity).capacity_for
+        self._expiry_ns = nanoseconds(config.expiry)
+        self._group_expiry_ns = (
+            NEVER if config.group_expiry is None else nanoseconds(config.group_expiry)
+        )
+        self._attachment = Attachment(config, HASTE_NS)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(prefix={self.config.prefix!r})"
+
+    def _expiry_of(self, expiry: float | None) -> int:
+        """Return how long a message lives, in ns, if its sender says so or not."""
+        if expiry is None:
+            return self._expiry_ns
+        checked: Any = OPTIONS["expiry"].check("expiry", expiry)
+        return nanoseconds(checked)
+
+    def _channel_statistics(self, channel: str) -> dict[str, float]:
+        pending, sent, full, age = self._attachment.ask_channel(channel)
+        return {
+            "messages_count": sent,
+            "messages_pending": pending,
+            "messages_max_age": age,
+            "channel_full_count": full,
+        }
+
+    def _global_statistics(self) -> dict[str, float]:
+        info = self._attachment.ask_all()
+        return {
+            "messages_count": info.sent,
+            "messages_pending": info.messages,
+            "channel_full_count": info.full,
+        }
+
+
+def nanoseconds(seconds: float) -> int:
+    """Return a duration as the native module takes it; at least the shortest there is."""
+    return max(1, round(seconds * 1_000_000_000))
+
+
+def random_part() -> str:
+    """Return what makes the name of a new channel one that nobody guesses."""
+    return secrets.token_urlsafe(_RANDOM_BYTES)

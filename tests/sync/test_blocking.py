@@ -1,0 +1,330 @@
+"""_blocking.py: threads that wait, what wakes them, and what becomes of a turn not taken."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from asgi_shm import LayerClosed, ShmChannelLayer, _blocking, _receiver, unlink
+from tests.support import NO_TICK, soon
+from tests.sync.conftest import Task, begin_receive, until, waiting
+
+DESCRIPTORS = Path("/proc/self/fd")
+
+
+class Interrupted(Exception):
+    pass
+
+
+def test_a_message_wakes_who_waits(make_layer):
+    layer, other = make_layer(), make_layer()
+    task = begin_receive(layer, "a", "b")
+    other.send("b", {"number": 1})
+
+    assert task.result() == ("b", {"number": 1})
+    assert waiting(layer) == 0
+
+
+def test_a_message_of_the_same_layer_wakes_too(layer):
+    task = begin_receive(layer, "a")
+    layer.send("a", {"number": 1})
+
+    assert task.result() == ("a", {"number": 1})
+
+
+def test_a_message_to_a_channel_of_a_prefix_wakes(layer):
+    name = layer.new_channel("http.response!")
+    task = begin_receive(layer, "http.response!")
+    layer.send(name, {"number": 1})
+
+    assert task.result() == (name, {"number": 1})
+
+
+def test_a_group_message_wakes(make_layer):
+    layer, other = make_layer(), make_layer()
+    own = layer.new_channel()
+    layer.group_add("group", own)
+    task = begin_receive(layer, own)
+    other.group_send("group", {"number": 1})
+
+    assert task.result() == (own, {"number": 1})
+
+
+def test_each_of_many_threads_gets_a_message(layer):
+    tasks = [begin_receive(layer, "a") for _ in range(10)]
+    for number in range(10):
+        layer.send("a", {"number": number})
+
+    assert sorted(task.result()[1]["number"] for task in tasks) == list(range(10))
+
+
+def test_who_takes_another_passes_the_turn_on(layer):
+    """Both messages are there before the first thread runs, and it takes one."""
+    first = begin_receive(layer, "a", "b")
+    second = begin_receive(layer, "b")
+    with layer._receiver._lock:
+        layer.send("a", {})
+        layer.send("b", {})
+
+    assert {first.result()[0], second.result()[0]} <= {"a", "b"}
+    assert layer.channel_size("a") + layer.channel_size("b") == 0
+
+
+def test_who_takes_another_passes_the_turn_on_to_another_layer(make_layer):
+    first, second = make_layer(), make_layer()
+    one = begin_receive(first, "a", "b")
+    with first._receiver._lock:
+        first.send("b", {})  # the turn is the first layer's
+        two = begin_receive(second, "b")
+        first.send("a", {})
+    one.result()
+    second.send("b", {})
+
+    assert two.result()[0] == "b"
+
+
+def test_a_wait_that_is_over_passes_its_turn_on(make_layer):
+    layer, other = make_layer(), make_layer()
+    task = Task(layer.receive, ["a"], block=True, timeout=0.2)
+    until(lambda: waiting(layer) == 1)
+    another = begin_receive(other, "a")
+
+    assert task.result() == (None, None)
+    other.send("a", {})
+    assert another.result() == ("a", {})
+
+
+def test_nothing_is_lost_among_many(make_layer):
+    """Threads that wait for one or several of three channels, in two layers, and give up."""
+    layers = [make_layer(capacity=10_000), make_layer(capacity=10_000)]
+    lists = [["a"], ["b", "a"], ["c", "b"], ["a", "b", "c"]]
+    received, gone = [], threading.Event()
+
+    def take(layer, names):
+        while not gone.is_set():
+            channel, message = layer.receive(names, block=True, timeout=0.01)
+            if channel is not None:
+                received.append(message["number"])
+
+    tasks = [Task(take, layer, names) for layer in layers for names in lists]
+    for number in range(3000):
+        layers[number % 2].send("abc"[number % 3], {"number": number})
+    until(lambda: len(received) >= 3000)
+    gone.set()
+    for task in tasks:
+        task.result()
+
+    assert sorted(received) == list(range(3000))
+    assert [waiting(layer) for layer in layers] == [0, 0]
+
+
+def test_nothing_is_lost_without_a_time_limit(layer):
+    """No tick and no timeout makes a lost wake-up good."""
+    layer.get_capacity = lambda channel: 10_000
+    received = []
+
+    def take(names):
+        while (number := layer.receive(names, block=True)[1]["number"]) >= 0:
+            received.append(number)
+
+    tasks = [Task(take, names) for names in (["a"], ["b", "a"], ["a", "b"], ["b"])]
+    for number in range(3000):
+        layer.send("ab"[number % 2], {"number": number})
+    until(lambda: len(received) >= 3000)
+    for _ in range(2):
+        layer.send("a", {"number": -1})
+        layer.send("b", {"number": -1})
+    for task in tasks:
+        task.result()
+
+    assert sorted(received) == list(range(3000))
+
+
+async def test_a_loop_and_threads_wait_in_one_process(make_layer, prefix, monkeypatch):
+    monkeypatch.setattr(_receiver, "TICK", NO_TICK)
+    layer = make_layer()
+    loops = ShmChannelLayer(prefix=prefix)
+    coroutine = asyncio.create_task(loops.receive("to-loop"))
+    await asyncio.sleep(0)
+    task = begin_receive(layer, "to-thread")
+    layer.send("to-loop", {"number": 1})
+    await loops.send("to-thread", {"number": 2})
+
+    assert await soon(coroutine) == {"number": 1}
+    assert task.result() == ("to-thread", {"number": 2})
+    await loops.close()
+
+
+@pytest.fixture
+def on_signal():
+    """Runs a handler in the main thread when it waits; returns what starts that."""
+    before = signal.getsignal(signal.SIGUSR1)
+
+    def arm(layer, handler):
+        signal.signal(signal.SIGUSR1, handler)
+
+        def shoot():
+            until(lambda: waiting(layer) == 1)
+            time.sleep(0.01)  # so that it most likely sleeps; it works before that as well
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+        return Task(shoot)
+
+    yield arm
+    signal.signal(signal.SIGUSR1, before)
+
+
+def test_what_a_handler_raises_ends_the_wait(layer, on_signal):
+    def interrupt(number, frame):
+        raise Interrupted
+
+    task = on_signal(layer, interrupt)
+    with pytest.raises(Interrupted):
+        layer.receive(["a", "b"], block=True)
+    task.result()
+
+    assert waiting(layer) == 0
+    another = begin_receive(layer, "a")
+    layer.send("a", {"number": 1})
+    assert another.result() == ("a", {"number": 1})
+
+
+def test_a_handler_that_raises_nothing_ends_nothing(layer, on_signal):
+    ran = []
+
+    def note(number, frame):
+        ran.append(number)
+        layer.send("a", {"number": 1})
+
+    task = on_signal(layer, note)
+    assert layer.receive(["a"], block=True) == ("a", {"number": 1})
+    task.result()
+    assert ran == [signal.SIGUSR1]
+
+
+def test_a_handler_that_receives(layer, on_signal):
+    """It waits inside of the wait of the same thread."""
+    inner = []
+
+    def receive(number, frame):
+        sender = Task(layer.send, "b", {"number": 2})
+        inner.append(layer.receive(["b"], block=True))
+        sender.result()
+        layer.send("a", {"number": 1})
+
+    task = on_signal(layer, receive)
+    assert layer.receive(["a"], block=True) == ("a", {"number": 1})
+    task.result()
+    assert inner == [("b", {"number": 2})]
+
+
+def test_a_handler_that_forks(layer, on_signal):
+    """The child waits on, as a process of its own."""
+    parent = os.getpid()
+
+    def fork(number, frame):
+        if os.fork() != 0:
+            layer.send("a", {"number": 1})
+            layer.send("a", {"number": 2})
+
+    task = on_signal(layer, fork)
+    channel, message = layer.receive(["a"], block=True)
+    if os.getpid() != parent:
+        good = channel == "a" and message["number"] in {1, 2} and waiting(layer) == 0
+        os._exit(0 if good else 1)
+    task.result()
+    assert os.waitstatus_to_exitcode(os.wait()[1]) == 0
+    assert channel == "a"
+
+
+def test_close_ends_the_waits_of_other_threads(layer):
+    tasks = [begin_receive(layer, "a"), begin_receive(layer, "a", "b")]
+    layer.close()
+
+    for task in tasks:
+        with pytest.raises(LayerClosed):
+            task.result()
+
+
+def test_a_child_waits_for_itself(layer):
+    task = begin_receive(layer, "a")
+    if (child := os.fork()) == 0:
+        layer.send("a", {"number": 1})
+        own = layer.new_channel()
+        layer.send(own, {})
+        os._exit(0 if layer.receive([own], block=True)[0] == own else 1)
+
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert task.result() == ("a", {"number": 1})
+
+
+def test_a_segment_that_is_removed_is_left(make_layer, prefix, monkeypatch):
+    monkeypatch.setattr(_blocking, "TICK", 0.01)
+    layer, other = make_layer(), make_layer()
+    task = begin_receive(layer, "a")
+    unlink(prefix)
+    until(lambda: _sends(other, "a") or task.done())
+
+    assert task.result()[0] == "a"
+
+
+def _sends(layer, channel):
+    """Into the old segment as long as it is not noticed that there is another."""
+    layer._attachment.tick()
+    layer.send(channel, {})
+    time.sleep(0.02)
+    return False
+
+
+def test_the_tick_makes_a_lost_bell_good(layer, monkeypatch):
+    deaf = os.eventfd(0)
+    monkeypatch.setattr(_blocking, "TICK", 0.05)
+    monkeypatch.setattr(layer._attachment, "bell", lambda: deaf)
+    task = begin_receive(layer, "a")
+    layer.send("a", {"number": 1})
+
+    assert task.result() == ("a", {"number": 1})
+    os.close(deaf)
+
+
+def test_descriptors_come_back(layer):
+    begin_receive(layer, "warm")
+    layer.send("warm", {})
+    until(lambda: waiting(layer) == 0)
+    before = len(list(DESCRIPTORS.iterdir()))
+    for _ in range(20):
+        task = begin_receive(layer, "a")
+        layer.send("a", {})
+        task.result()
+
+    assert len(list(DESCRIPTORS.iterdir())) == before
+
+
+def test_who_waits_uses_no_processor(layer):
+    """It makes no system call while nothing comes: it is switched away from once, and stays."""
+    task = begin_receive(layer, "a")
+    thread = task._thread.native_id
+
+    def switches():
+        status = Path(f"/proc/self/task/{thread}/status").read_text()
+        lines = dict(line.split(":", 1) for line in status.splitlines())
+        return int(lines["voluntary_ctxt_switches"])
+
+    until(lambda: _sleeps(thread))
+    before = switches()
+    for _ in range(20):
+        layer.send("other", {})
+        layer.receive(["other"])
+    assert switches() == before
+    layer.send("a", {})
+    task.result()
+
+
+def _sleeps(thread):
+    return "poll" in Path(f"/proc/self/task/{thread}/wchan").read_text()
