@@ -315,7 +315,8 @@ look_message(const ashm *a, uint32_t message, message_shm *head, void *body, siz
     uint64_t offset = sizeof *head;
     char *to = body;
 
-    if (!look_at(a, MESSAGES, message, 0, head, sizeof *head)) {
+    if (!look_at(a, MESSAGES, message, 0, head, sizeof *head) ||
+        head->length > (uint64_t)a->map.section[MESSAGES].count * PAGE_SIZE_SHM) {
         return false;
     }
     size = size < head->length ? size : head->length;

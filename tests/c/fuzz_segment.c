@@ -454,6 +454,59 @@ operate_all(ashm *h)
     operate(h, 12);
 }
 
+/* Those who only look: every list to its end, in parts of different sizes. */
+static void
+look(void)
+{
+    enum { SIZE = 20 };
+    static ashm_seen_channel seen[SIZE];
+    static ashm_seen_group seen_groups[SIZE];
+    static ashm_seen_member members[SIZE];
+    static ashm_seen_lock locks[9 + ASHM_SLOTS];
+    ashm_seen_process process;
+    ashm_seen_message message;
+    ashm_observer *o = NULL;
+    uint64_t cursor;
+    ashm_info info;
+    size_t n;
+
+    if (a->header->magic == 0) {
+        EXPECT_EQ(ashm_observe(s.name, &o), ENOENT); /* as if it were not formatted yet */
+        return;
+    }
+    TRY(ashm_observe(s.name, &o));
+    if (o == NULL) {
+        return;
+    }
+    TRY(ashm_see_info(o, &info));
+    TRY(ashm_see_locks(o, locks, 9 + ASHM_SLOTS, &n));
+    for (uint32_t slot = 0; slot < 5; slot++) {
+        TRY(ashm_see_process(o, slot, &process));
+    }
+    for (cursor = 0; cursor != ASHM_NEVER;) {
+        TRY(ashm_see_channels(o, &cursor, seen, 1, &n));
+    }
+    for (cursor = 0; cursor != ASHM_NEVER;) {
+        TRY(ashm_see_groups(o, &cursor, seen_groups, SIZE, &n));
+    }
+    for (cursor = 0; cursor != ASHM_NEVER;) {
+        TRY(ashm_see_members(o, &cursor, members, 3, &n));
+    }
+    for (uint32_t i = 0; i < CHANNELS; i++) {
+        char *buffer = malloc(60);
+        int rc = 0;
+
+        for (cursor = 0; rc == 0;) {
+            rc = ashm_see_message(o, channels[i], strlen(channels[i]), &cursor, buffer, 60,
+                                  &message);
+        }
+        /* Whoever asks makes room for as much as that. */
+        EXPECT(rc == ASHM_EMPTY || (rc == ASHM_BUFFER && message.length <= a->map.size));
+        free(buffer);
+    }
+    ashm_observe_end(o);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -472,6 +525,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             ashm_set_clock(opened, load_relaxed64(&h->clock_fixed));
             h = opened;
         }
+    }
+    if (how & 4) {
+        look();
     }
     for (int i = 0; i < OPERATIONS && in.at < in.end; i++) {
         operate(h, number(&in, 1));

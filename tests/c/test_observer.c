@@ -408,6 +408,33 @@ see_everything(ashm_observer *o)
     }
 }
 
+/* Whoever is told that a message is larger than the buffer makes room for it. */
+static void
+test_no_message_is_larger_than_the_segment(void)
+{
+    segment s;
+    ashm *a = fixture_begin(&s);
+    ashm_observer *o = observe(&s);
+    ashm_seen_message seen;
+    uint64_t cursor = 0;
+    message_shm *m;
+    char byte;
+    tx t;
+
+    OK(put(a, "work", "text"));
+    EXPECT_EQ(ashm_see_message(o, "work", 4, &cursor, &byte, 1, &seen), ASHM_BUFFER);
+    EXPECT_EQ(seen.length, 4);
+    lane_open(a, &t);
+    m = section_at(&t, MESSAGES, UNITS_PER_PAGE, sizeof *m);
+    tx_close(&t);
+    EXPECT_EQ(m->length, 4);
+    m->length = UINT32_MAX;
+    EXPECT_EQ(ashm_see_message(o, "work", 4, &cursor, &byte, 1, &seen), ASHM_EMPTY);
+    m->length = 4;
+    ashm_observe_end(o);
+    fixture_end(&s, a);
+}
+
 static void
 test_damage_ends_in_no_signal_and_no_hang(void)
 {
@@ -525,6 +552,7 @@ main(void)
     RUN(test_processes);
     RUN(test_who_holds_a_lock);
     RUN(test_figures_are_those_of_who_is_inside);
+    RUN(test_no_message_is_larger_than_the_segment);
     RUN(test_damage_ends_in_no_signal_and_no_hang);
     RUN(test_what_is_told_is_whole_while_others_work);
     return tests_end();

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import asgi_shm._attachment
 from asgi_shm import AsgiShmError, ChannelFull, ShmChannelLayer
+from asgi_shm.inspect import Observer
 from tests.corrupt.image import FAMILY, GROUPS, NORMAL, OPTIONS
 
 if TYPE_CHECKING:
@@ -59,8 +60,27 @@ async def use(layer: ShmChannelLayer, own: list[str]) -> None:
     for look in (attachment.info, attachment.verify, attachment.sweep, attachment.tick):
         with contextlib.suppress(AsgiShmError):
             look()
+    observe(layer.config.prefix)
     await attempt(layer.flush())
     await attempt(layer.send("last", {"type": "more"}))
+
+
+def observe(prefix: str) -> None:
+    """See everything, as those do who only look."""
+    try:
+        observer = Observer(prefix)
+    except AsgiShmError:
+        return
+    with observer:
+        observer.processes()
+        observer.groups()
+        observer.locks()
+        observer.totals()
+        list(observer.members())
+        for channel in [seen.name for seen in observer.channels()] + NORMAL:
+            for message in observer.messages(channel):
+                with contextlib.suppress(AsgiShmError):
+                    _ = message.content
 
 
 def use_all(prefix: str, own: list[str], damage: Callable[[], None] | None) -> None:
