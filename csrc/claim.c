@@ -134,6 +134,7 @@ map_or_format(ashm *a, const ashm_options *options)
 {
     header_shm found;
     uint64_t file_size = 0;
+    bool in_use;
     int rc;
 
     if ((rc = read_header(a->fd, &found, &file_size)) != 0) {
@@ -144,8 +145,8 @@ map_or_format(ashm *a, const ashm_options *options)
         return rc != 0 ? rc : map_segment(a);
     }
     /* Not half-made, but damaged. Those who use it would be lost with what is cut off. */
-    if (lives_exist(a->fd, BYTE_LIFE(0), ASHM_SLOTS)) {
-        return ASHM_CORRUPT;
+    if ((rc = life_find(a->fd, BYTE_LIFE(0), ASHM_SLOTS, &in_use)) != 0 || in_use) {
+        return rc != 0 ? rc : ASHM_CORRUPT;
     }
     /* Empty, or left half-made: begin with zeros again. */
     if ((rc = layout_map(options->message_memory, options->group_memory, &a->map)) != 0 ||
@@ -159,12 +160,18 @@ map_or_format(ashm *a, const ashm_options *options)
 static int
 open_object(ashm *a)
 {
+    int fd = shm_open(a->name, O_RDWR | O_CLOEXEC, 0), rc;
     struct stat st;
 
-    a->fd = shm_open(a->name, O_RDWR | O_CLOEXEC, 0);
-    if (a->fd < 0 || fstat(a->fd, &st) != 0) {
+    if (fd < 0) {
         return errno;
     }
+    if (fstat(fd, &st) != 0) {
+        rc = errno;
+        close(fd);
+        return rc;
+    }
+    a->fd = fd;
     a->id = (object_id){.device = st.st_dev, .inode = st.st_ino};
     return 0;
 }

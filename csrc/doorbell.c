@@ -86,13 +86,15 @@ fifo_open(const char *path, int *fd, object_id *id)
 {
     struct stat st;
     int opened = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+    int rc;
 
     if (opened < 0) {
         return errno;
     }
-    if (fstat(opened, &st) != 0 || !S_ISFIFO(st.st_mode)) {
+    rc = fstat(opened, &st) != 0 ? errno : S_ISFIFO(st.st_mode) ? 0 : ENOENT;
+    if (rc != 0) {
         close(opened);
-        return ENOENT;
+        return rc;
     }
     *fd = opened;
     *id = (object_id){.device = st.st_dev, .inode = st.st_ino};

@@ -104,19 +104,25 @@ life_release(void *life)
     munmap(life, (size_t)sysconf(_SC_PAGESIZE));
 }
 
-bool
-life_exists(int fd, uint64_t byte)
-{
-    return lives_exist(fd, byte, 1);
-}
-
-bool
-lives_exist(int fd, uint64_t byte, uint64_t n)
+int
+life_find(int fd, uint64_t byte, uint64_t n, bool *found)
 {
     struct flock range = {
         .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = (off_t)n};
 
-    return fcntl(fd, F_OFD_GETLK, &range) != 0 || range.l_type != F_UNLCK;
+    if (fcntl(fd, F_OFD_GETLK, &range) != 0) {
+        return errno;
+    }
+    *found = range.l_type != F_UNLCK;
+    return 0;
+}
+
+bool
+life_exists(int fd, uint64_t byte)
+{
+    bool found;
+
+    return life_find(fd, byte, 1, &found) != 0 || found;
 }
 
 int

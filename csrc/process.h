@@ -44,9 +44,11 @@ int object_open(const char *name, const object_id *id, int *fd);
 int life_claim(const char *name, const object_id *id, uint64_t byte, void **life);
 void life_release(void *life);
 
-/* Does anybody hold this byte, or one of `n` from there on? Any doubt is a yes. */
+/* Does anybody hold this byte? Any doubt is a yes. */
 bool life_exists(int fd, uint64_t byte);
-bool lives_exist(int fd, uint64_t byte, uint64_t n);
+
+/* Or one of `n` from there on? 0, or an errno. */
+int life_find(int fd, uint64_t byte, uint64_t n, bool *found);
 
 /* A lock for the rare and long things (formatting, recovery), which the kernel
  * takes back from a killed holder. ASHM_BUSY after wait_ns. Holds the fork guard
