@@ -38,6 +38,10 @@ MEASURED_OF = {
 """Workloads that few of the known layers are put to: they say how one layer grows and what
 it takes, or take too long."""
 
+SOCKETS = ("send_receive", "round_trip", "stream", "fan_out", "queue")
+PUT_TO = {"redis_unix": SOCKETS, "redis_pubsub_unix": SOCKETS}
+"""Layers that are put to few workloads, since only their socket differs from another's."""
+
 IDLE_SECONDS = 10.0
 CELL_SECONDS = 60.0
 """A cell that takes longer is given up, and not tried again."""
@@ -53,6 +57,8 @@ class Plan:
     repetitions: int
     seconds: float
     quick: bool = False
+    minutes: float | None = None
+    """After which no further repetition is begun that would not end in time."""
 
     def cells(self, repetition: int) -> list[tuple[CellKey, Contender | None]]:
         """Give the cells of one repetition: what is compared stands together.
@@ -109,8 +115,12 @@ class Plan:
 
 def put_to(workload: str, contender: Contender) -> bool:
     """Say whether a workload is for this contender. One that the user named does all."""
-    kind = workload if workload in MEASURED_OF else workload.rpartition("_")[0]
-    return contender.key not in KNOWN or contender.key in MEASURED_OF.get(kind, KNOWN)
+    kinds = {workload, workload.rpartition("_")[0]}
+    if contender.key not in KNOWN:
+        return True
+    if contender.key in PUT_TO and not kinds & set(PUT_TO[contender.key]):
+        return False
+    return all(contender.key in MEASURED_OF.get(kind, KNOWN) for kind in kinds)
 
 
 def workloads(names: list[str]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from .floors import FLOORS, beneath
 from .loops import missing
-from .plan import MEASURED_OF
+from .plan import MEASURED_OF, PUT_TO
 from .store import FLOOR, CellKey, Results
 from .targets import OURS, verdicts
 from .text import number, percent, quantity, spread, table, times
@@ -108,7 +108,9 @@ def reasons(results: Results) -> list[str]:
         f"- {label}: {', '.join(works)}: {reason}." for (label, reason), works in found.items()
     ]
     few = ", ".join(f"{kind} ({' '.join(keys)})" for kind, keys in MEASURED_OF.items())
-    return [*lines, f"- Measured of these alone: {few}.", ""]
+    lines.append(f"- Measured of these alone: {few}.")
+    lines += [f"- {key} was put to these alone: {', '.join(to)}." for key, to in PUT_TO.items()]
+    return [*lines, ""]
 
 
 def circumstances(results: Results) -> list[str]:
@@ -116,8 +118,8 @@ def circumstances(results: Results) -> list[str]:
     plan = results.header["plan"]
     lines = [
         (
-            f"{plan['repetitions']} fresh runs of each, of {plan['seconds']:g} s, the layers of"
-            " a workload one after the other; medians of the runs, ratios within a run"
+            f"{_repetitions(results)} fresh runs of each, of {plan['seconds']:g} s, the layers"
+            " of a workload one after the other; medians of the runs, ratios within a run"
         ),
         _disturbance(list(results.yardsticks_ns())),
         *(f"{name}: {value}" for name, value in results.header["machine"].items()),
@@ -128,6 +130,11 @@ def circumstances(results: Results) -> list[str]:
         ),
     ]
     return [*(f"- {line}" for line in lines), ""]
+
+
+def _repetitions(results: Results) -> int:
+    """How many there were, which may be less than were planned."""
+    return max((len(outcomes) for outcomes in results.cells.values()), default=0)
 
 
 def markdown(results: Results) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 import time
@@ -39,25 +40,44 @@ def run(
     }
     store = Store(path, header, resume=resume)
     store.forget(again)
-    cells = [
-        (repetition, *cell)
-        for repetition in range(plan.repetitions)
-        for cell in plan.cells(repetition)
-    ]
     rack = Rack()
-    began_at = time.monotonic()
+    clock = _Clock(plan.minutes)
     try:
-        for position, (repetition, key, contender) in enumerate(cells, 1):
-            if _known(store.results, key, repetition):
-                continue
-            outcome = _measure(rack, key, contender, plan.seconds_of(key))
-            store.add(key, repetition, outcome)
-            minutes, seconds = divmod(int(time.monotonic() - began_at), 60)
-            where = f"{minutes:02}:{seconds:02}  {position}/{len(cells)}"
-            progress(f"{where}  {_told(key, outcome)}")
+        for repetition in range(plan.repetitions):
+            if repetition and not clock.time_for_another():
+                progress(f"{clock}  no time for repetition {repetition + 1}")
+                break
+            cells = plan.cells(repetition)
+            for position, (key, contender) in enumerate(cells, 1):
+                if _known(store.results, key, repetition):
+                    continue
+                outcome = _measure(rack, key, contender, plan.seconds_of(key))
+                store.add(key, repetition, outcome)
+                where = f"{repetition + 1}/{plan.repetitions} {position}/{len(cells)}"
+                progress(f"{clock}  {where}  {_told(key, outcome)}")
     finally:
         rack.close()
     return store.results
+
+
+class _Clock:
+    """Knows how long a run has taken, and whether there is time for a repetition more."""
+
+    def __init__(self, minutes: float | None) -> None:
+        self._limit = math.inf if minutes is None else 60 * minutes
+        self._began = self._since = time.monotonic()
+        self._longest = 0.0
+
+    def __str__(self) -> str:
+        minutes, seconds = divmod(int(time.monotonic() - self._began), 60)
+        return f"{minutes:02}:{seconds:02}"
+
+    def time_for_another(self) -> bool:
+        """Say whether a repetition that takes as long as the longest ends in time."""
+        now = time.monotonic()
+        self._longest = max(self._longest, now - self._since)
+        self._since = now
+        return now - self._began + self._longest <= self._limit
 
 
 def _known(results: Results, key: CellKey, repetition: int) -> bool:

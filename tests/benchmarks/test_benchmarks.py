@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import pytest
 
@@ -128,6 +129,15 @@ def test_a_run_that_was_ended_goes_on(prefix, tmp_path):
     told = []
     run(given, path, told.append, resume=True, again=["churn"])
     assert len(told) == 3
+
+
+def test_no_repetition_is_begun_that_would_end_too_late(prefix, tmp_path):
+    given = replace(plan(ours(prefix), repetitions=3), minutes=0.0)
+
+    results, told = run_cells(given, tmp_path / "short.jsonl")
+
+    assert [len(outcomes) for outcomes in results.cells.values()] == [1] * len(results.cells)
+    assert told[-1].endswith("no time for repetition 2")
 
 
 def test_another_plan_is_not_resumed(prefix, tmp_path):
