@@ -11,6 +11,9 @@ from pathlib import Path
 from time import perf_counter_ns
 
 PACKAGES = ("asgi_shm", "channels", "msgpack", "cffi", "uvloop", "asgiref", "django")
+CLIENTS = ("redis", "hiredis", "nats-py", "carehare", "psycopg", "pyzmq")
+"""What the peers talk to their servers by, where it is installed."""
+
 _YARDSTICK_TURNS = 100_000
 
 
@@ -28,6 +31,7 @@ def facts() -> dict[str, str]:
             f" built with {platform.python_compiler()}, {platform.python_build()[1]}"
         ),
         "packages": ", ".join(map(_version, PACKAGES)),
+        "clients of servers": ", ".join(map(_version, CLIENTS)),
         "source": _revision(),
         "load when begun": f"{os.getloadavg()[0]:.1f}",
     }

@@ -183,13 +183,13 @@ def _idle(judge: Judge) -> Iterator[Verdict]:
 
 
 def _synchronous(judge: Judge) -> Iterator[Verdict]:
-    best = judge.best("sync_adapted", "call")
+    best = judge.best("async_to_sync", "call")
     yield judge.at_least(
         "async_to_sync(group_send): no slower than the fastest peer",
-        1, "sync_adapted", "call", best,
+        1, "async_to_sync", "call", best,
     )  # fmt: skip
     ours = judge.median("sync", "call")
-    theirs = None if best is None else judge.median("sync_adapted", "call", best)
+    theirs = None if best is None else judge.median("async_to_sync", "call", best)
     found = theirs / ours if ours and theirs else None
     yield judge.verdict(
         "the synchronous group_send: 100 × faster than that peer",

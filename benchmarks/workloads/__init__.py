@@ -45,7 +45,7 @@ WORKLOADS: dict[str, Callable[[LayerSpec], Workload]] = {
     "queue": Queue,
     **{f"churn_{size}": partial(Churn, members=size) for size in CHURN_SIZES},
     "idle": partial(Idle, receivers=RECEIVERS),
-    "sync_adapted": AsyncToSync,
+    "async_to_sync": AsyncToSync,
     "sync": Synchronous,
     "site": Site,
     **{f"channels_{count}": partial(BesideChannels, channels=count) for count in CHANNELS},

@@ -20,6 +20,7 @@ class Idle(LayerWorkload):
     figures: ClassVar = {
         "memory": Figure("memory of the receivers", "B"),
         "processor": Figure("processor time while they wait", "µs/s"),
+        "ended": Figure("receivers that ended with an error", ""),
     }
 
     def __init__(self, spec: LayerSpec, receivers: int) -> None:
@@ -40,10 +41,8 @@ class Idle(LayerWorkload):
         used = time.process_time_ns()
         await asyncio.sleep(seconds)
         used = time.process_time_ns() - used
-        lost = sum(task.done() for task in self.tasks)
-        return Outcome(
-            {"memory": memory, "processor": used / 1000 / seconds}, self.receivers, lost
-        )
+        ended = sum(task.done() for task in self.tasks)
+        return Outcome({"memory": memory, "processor": used / 1000 / seconds, "ended": ended})
 
     async def finish(self) -> None:
         for task in self.tasks:
