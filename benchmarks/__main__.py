@@ -36,7 +36,7 @@ def _arguments() -> argparse.Namespace:
     add("--repetitions", type=int, metavar="N", help="default: 7; quick and compare 3")
     add("--seconds", type=float, metavar="S", help="default: 2; compare 0.5, quick 0.3")
     add("--minutes", type=float, metavar="M", help="begin no repetition that ends later;"
-        " default: compare 25")  # fmt: skip
+        " default: compare 25, quick 5")  # fmt: skip
     add("--resume", action="store_true", help="go on with a run that was ended")
     add(
         "--again", action="append", default=[], metavar="NAME",
@@ -57,7 +57,7 @@ def _plan(given: argparse.Namespace) -> Plan:
         repetitions=given.repetitions or (3 if short else 7),
         seconds=given.seconds or (0.3 if given.quick else 0.5 if given.compare else 2.0),
         quick=given.quick,
-        minutes=given.minutes or (25.0 if given.compare else None),
+        minutes=given.minutes or (25.0 if given.compare else 5.0 if given.quick else None),
     )
 
 

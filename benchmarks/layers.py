@@ -92,7 +92,10 @@ TRAITS = {
         refused=dict.fromkeys(("channels_100000", "groups_100000"), _FILLING)
     ),
     "channels_rabbitmq.core.RabbitmqChannelLayer": Traits(
-        refused={"queue": _NO_QUEUES, "sync": "it works in the event loop that made it alone"},
+        refused={
+            "queue": _NO_QUEUES,
+            "async_to_sync": "it works in the event loop that made it alone",
+        },
     ),
     "channels_postgres.core.PostgresChannelLayer": Traits(before=_set_up_postgres),
     "channels_zmq.core.DedicatedZmqChannelLayer": Traits(

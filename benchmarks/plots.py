@@ -145,14 +145,14 @@ def growth(results: Results) -> Any:
         _sweep("groups", GROUPS, "other groups"),
         _sweep("processes", PROCESSES, "attached processes"),
     )
-    figure = Canvas(figsize=(11, 3.4), layout="constrained")
+    figure = Canvas(figsize=(11, 3.8), layout="constrained")
+    all_axes = figure.subplots(1, len(sweeps))
     drawn = 0
-    for axes, sweep in zip(figure.subplots(1, len(sweeps)), sweeps, strict=True):
-        lines = _line_panel(results, axes, sweep, "time")
-        axes.set_title("Group send, receive" if sweep.kind == "groups" else "Send, receive")
-        if lines:
-            axes.legend(frameon=False, fontsize=8)
-        drawn += lines
+    for axes, sweep in zip(all_axes, sweeps, strict=True):
+        drawn += _line_panel(results, axes, sweep, "time")
+        what = "group_send and receive" if sweep.kind == "groups" else "send and receive"
+        axes.set_title(f"One {what}")
+    _legend(figure, all_axes)
     return figure if drawn else None
 
 
@@ -224,9 +224,18 @@ def _lines(results: Results, sweep: Sweep, panels: Sequence[tuple[str, str]]) ->
         axes.set_title(f"{title} ({SENSE[sweep.figure(name).more_is_better]})")
     if not drawn:
         return None
-    handles, labels = all_axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False)
+    _legend(figure, all_axes)
     return figure
+
+
+def _legend(figure: Any, all_axes: Sequence[Axes]) -> None:
+    """Write one legend for all panels, below them."""
+    known: dict[str, Any] = {}
+    for axes in all_axes:
+        handles, labels = axes.get_legend_handles_labels()
+        known.update(zip(labels, handles, strict=True))
+    if known:
+        figure.legend(known.values(), known, loc="outside lower center", ncols=6, frameon=False)
 
 
 def _line_panel(results: Results, axes: Axes, sweep: Sweep, name: str) -> int:

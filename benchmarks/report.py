@@ -177,10 +177,9 @@ def _figures(key: CellKey) -> Any:
 
 def _headings(workload: str) -> list[str]:
     figures = blank(workload).figures.values()
-    first = next(iter(figures)).label
     return [
         "layer", *(figure.label for figure in figures),
-        f"{first}, lowest to highest", "asgi_shm is better", "lost", "twice",
+        "lowest to highest", "asgi_shm is better", "lost", "twice",
     ]  # fmt: skip
 
 

@@ -206,6 +206,10 @@ def _growth(judge: Judge) -> Iterator[Verdict]:
         "with 64 processes attached as with 2, within 20 %",
         1.2, ("processes_64", "time"), ("processes_2", "time"),
     )  # fmt: skip
+    yield judge.within(
+        "group_send and receive beside 100,000 groups as beside 10, within 20 %",
+        1.2, ("groups_100000", "time"), ("groups_10", "time"),
+    )  # fmt: skip
     two, sixteen = judge.median("busy_2", "rate"), judge.median("busy_16", "rate")
     found = sixteen / two if two and sixteen else None
     yield judge.verdict(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import statistics
 from time import perf_counter, perf_counter_ns
 from typing import Any, ClassVar
@@ -21,6 +22,7 @@ PACE = 0.005
 
 FEWEST_ROUNDS = 5
 BURST_DELIVERIES = 100_000
+BURST_SECONDS = 3.0
 LONGEST_BURST = 100
 """Messages of a burst: as many as a channel holds unread by default."""
 
@@ -86,7 +88,7 @@ class FanOut(LayerWorkload):
             outcome.figures["last"] = statistics.median(lasts)
 
     async def _bursts(self, outcome: Outcome, seconds: float) -> None:
-        length = max(2, min(LONGEST_BURST, BURST_DELIVERIES // self.members))
+        length = self._burst_length(outcome.figures.get("last", math.inf))
         calls: list[float] = []
         rates: list[float] = []
         end = perf_counter() + seconds
@@ -101,6 +103,11 @@ class FanOut(LayerWorkload):
             await asyncio.sleep(PACE)
         outcome.figures["burst_call"] = statistics.median(calls)
         outcome.figures["deliveries"] = statistics.median(rates)
+
+    def _burst_length(self, last_ns: float) -> int:
+        """As many messages as go into a channel, or fewer for many members or a slow layer."""
+        in_time = int(BURST_SECONDS * 1e9 / last_ns)
+        return max(2, min(LONGEST_BURST, BURST_DELIVERIES // self.members, in_time))
 
     async def _round(self, outcome: Outcome, length: int) -> tuple[int, int | None]:
         """Send ``length`` messages; give the time of the calls and until all have all."""

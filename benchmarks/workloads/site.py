@@ -65,6 +65,7 @@ class Site(Workload):
         "p50": Figure("a line to all of a room, median", "ns"),
         "p99": Figure("99th percentile", "ns"),
         "rate": Figure("lines delivered, all rooms busy", "/s"),
+        "work": Figure("processor time of the workers for each", "ns"),
     }
 
     def __init__(self, spec: LayerSpec) -> None:
@@ -98,7 +99,7 @@ class Site(Workload):
                     return outcome
                 await asyncio.sleep(PACE)
             outcome.figures.update(percentiles(latencies))
-            outcome.figures["rate"] = await self._busy(outcome, seconds)
+            outcome.figures.update(await self._busy(outcome, seconds))
         return outcome
 
     async def _said(
@@ -112,9 +113,9 @@ class Site(Workload):
         latencies.append(took)
         return True
 
-    async def _busy(self, outcome: Outcome, seconds: float) -> float:
+    async def _busy(self, outcome: Outcome, seconds: float) -> dict[str, float]:
         """Every room says its next line when all have the last one."""
-        before = sum(room.delivered for room in self.rooms)
+        before, worked = self._delivered(), self._worked_ns()
         began = perf_counter()
 
         async def talk(room: Room) -> None:
@@ -125,7 +126,23 @@ class Site(Workload):
                     return
 
         await asyncio.gather(*map(talk, self.rooms))
-        return (sum(room.delivered for room in self.rooms) - before) / (perf_counter() - began)
+        took, delivered = perf_counter() - began, self._delivered() - before
+        return {
+            "rate": delivered / took,
+            "work": (self._worked_ns() - worked) / max(1, delivered),
+        }
+
+    def _delivered(self) -> int:
+        return sum(room.delivered for room in self.rooms)
+
+    def _worked_ns(self) -> float:
+        """The processor time that the workers have had."""
+        ticks = 0
+        for worker in self.workers:
+            # After the name, which may hold anything: user and system time are 12th and 13th.
+            fields = Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks * 1e9 / os.sysconf("SC_CLK_TCK")
 
     async def finish(self) -> None:
         for room in self.rooms:
