@@ -14,8 +14,9 @@ import os
 import pwd
 import re
 import secrets
+import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import posix_ipc
 
@@ -25,14 +26,65 @@ from .errors import SegmentPermission
 if TYPE_CHECKING:
     from .config import Config
 
-__all__ = ["check_owner", "make", "object_name", "unlink"]
+__all__ = ["Found", "check_owner", "find", "make", "object_name", "unlink"]
 
 SHM: Final = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory is on Linux
+LAYOUT_VERSION: Final[int] = lib.ASHM_LAYOUT_VERSION
+
+_NAME: Final = re.compile(r"asgi_shm\.(\d+)\.([A-Za-z0-9._-]+)")
+
+
+class Found(NamedTuple):
+    """A segment of this machine, as the file system shows it, whoever may open it."""
+
+    prefix: str
+    version: int  # of its layout: others than LAYOUT_VERSION another build opens
+    path: Path
+    size: int  # bytes, if all of it were in use
+    used: int  # bytes that the file system has given for it
+    made: float  # seconds since the epoch
+    owner: str
+    group: str
+    mode: int
 
 
 def object_name(prefix: str) -> str:
     """Return the name of a prefix's shared-memory object."""
     return f"/asgi_shm.{lib.ASHM_LAYOUT_VERSION}.{prefix}"
+
+
+def find() -> list[Found]:
+    """Return the segments of this machine, of whatever layout version, by prefix."""
+    found = []
+    for path in SHM.iterdir():
+        name = _NAME.fullmatch(path.name)
+        if name:
+            with contextlib.suppress(FileNotFoundError):
+                found += _found(path, name[2], int(name[1]))
+    return sorted(found)
+
+
+def _found(path: Path, prefix: str, version: int) -> list[Found]:
+    status = path.stat(follow_symlinks=False)
+    if not stat.S_ISREG(status.st_mode):
+        return []
+    made = status.st_mtime
+    # The segment's own time is that of its last growth; a semaphore does not grow.
+    with contextlib.suppress(OSError):
+        made = (SHM / f"sem.{path.name}:0").stat().st_mtime
+    return [
+        Found(
+            prefix,
+            version,
+            path,
+            status.st_size,
+            status.st_blocks * 512,
+            made,
+            _user(status.st_uid),
+            _group_name(status.st_gid),
+            stat.S_IMODE(status.st_mode),
+        )
+    ]
 
 
 def check_owner(config: Config) -> None:

@@ -50,7 +50,17 @@ PYTHON_ORDER = [
     "layer",
     "sync",
     "__init__",
-    "cli",
+    "cli.__init__",
+    "cli.command",
+    "cli.text",
+    "cli.site",
+    "cli.target",
+    "cli.holders",
+    "cli.lists",
+    "cli.messages",
+    "cli.verify",
+    "cli.cleanup",
+    "cli.main",
     "__main__",
 ]
 
@@ -58,44 +68,52 @@ PYTHON_ORDER = [
 # what a segment does, one for what is seen of it, one for its constants, one for messages.
 MAY_IMPORT = {
     "channels": {"errors", "layer"},
-    "django": {"layer"},
+    "django": {"cli.site"},
     "asgi_shm._ashm": {"_attachment", "_codes", "_names", "inspect", "segment", "serializers"},
     "posix_ipc": {"segment"},
 }
 
 C_RANK = {name: rank for rank, name in enumerate(chain.from_iterable(C_LAYERS))}
 C_FILES = sorted(path.name for path in CSRC.glob("*.[ch]"))
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
+MODULES = sorted(
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py")
+)
 
 
 def includes(file: str) -> list[str]:
     return re.findall(r'^\s*#\s*include\s+"([^"]+)"', (CSRC / file).read_text(), re.MULTILINE)
 
 
+def place(name: str) -> str:
+    """What PYTHON_ORDER calls a module."""
+    return name.removeprefix("asgi_shm.")
+
+
 def imports(module: str) -> set[str]:
     """Every module that one of ours imports, by its absolute name."""
     found = set()
-    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text())):
+    *package, name = ("asgi_shm", *module.split("."))
+    for node in ast.walk(ast.parse(PACKAGE.joinpath(*package[1:], f"{name}.py").read_text())):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            source = ".".join(filter(None, ["asgi_shm" if node.level else "", node.module]))
-            if source == "asgi_shm":
-                found.update(f"{source}.{alias.name}" for alias in node.names)
-            else:
-                found.add(source)
+            base = package[: len(package) + 1 - node.level] if node.level else []
+            source = ".".join(filter(None, [*base, node.module]))
+            for alias in node.names:  # a module of a package, or what is in a module
+                full = f"{source}.{alias.name}"
+                found.add(full if place(full) in PYTHON_ORDER else source)
     return found
 
 
 def ours(module: str) -> set[str]:
-    """Those of `imports` that are modules of the package; a name it exports is __init__'s."""
+    """Those of `imports` that are modules of the package."""
     found = set()
     for name in imports(module):
-        package, _, rest = name.partition(".")
-        if package == "asgi_shm":
-            part = rest.partition(".")[0]
-            found.add(part if part in PYTHON_ORDER else "__init__")
-    return found
+        if name == "asgi_shm":
+            found.add("__init__")
+        elif name.startswith("asgi_shm."):
+            found |= {place(name), f"{place(name)}.__init__"} & set(PYTHON_ORDER)
+    return found - {module}
 
 
 # Functions of ashm.h that are not killed at every instruction as an operation in every state.

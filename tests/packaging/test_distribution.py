@@ -81,7 +81,7 @@ def test_the_sdist_holds_everything_that_builds_and_tests(sdist):
         names = {name.partition("/")[2] for name in archive.getnames()}
     wanted = {
         str(path.relative_to(ROOT))
-        for pattern in ("csrc/*.[ch]", "asgi_shm/*.py", "tests/**/*.py", "tests/c/**/*")
+        for pattern in ("csrc/*.[ch]", "asgi_shm/**/*.py", "tests/**/*.py", "tests/c/**/*")
         for path in ROOT.glob(pattern)
     }
     wanted |= {
@@ -110,7 +110,7 @@ def test_one_wheel_serves_every_cpython(wheel):
 def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    modules = {f"asgi_shm/{path.name}" for path in (ROOT / "asgi_shm").glob("*.py")}
+    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "asgi_shm").rglob("*.py")}
 
     assert names == modules | {"asgi_shm/py.typed", "asgi_shm/_ashm.abi3.so"}
 
