@@ -19,6 +19,9 @@ from .measure import collector_off
 from .messages import BODY, message
 from .station import Station
 
+FEWEST = 50
+"""Messages of a stream, however long they take."""
+
 FULL_PAUSE = 0.0002
 """Seconds that a sender waits when the channel is full."""
 
@@ -120,7 +123,7 @@ class Source(Station):
 
         layer, body = self.layer, BODY if size == len(BODY) else "x" * size
         sent = 0
-        while sent < most and perf_counter_ns() < end:
+        while sent < FEWEST or (sent < most and perf_counter_ns() < end):
             try:
                 await layer.send(channel, message(first + sent, body))
             except ChannelFull:  # noqa: PERF203 -- which is what is to be seen
