@@ -1,4 +1,5 @@
-/* lock.c: the slow paths of lock.h. Model: docs/models/lock.pml. */
+/* lock.c: the slow paths of lock.h. Models: docs/models/lock.pml,
+ * docs/models/nested.pml. */
 #include "lock.h"
 
 #include "recover.h"

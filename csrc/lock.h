@@ -26,7 +26,7 @@
  * lock is the kernel's (process.h) and is taken with locks of either rank held:
  * whoever holds it takes no lock but in the name of a dead process.
  *
- * Model: docs/models/lock.pml.
+ * Models: docs/models/lock.pml, docs/models/nested.pml.
  */
 #ifndef ASHM_LOCK_H
 #define ASHM_LOCK_H

@@ -1,4 +1,5 @@
-/* recover.c: see recover.h. Model: docs/models/lock.pml. */
+/* recover.c: see recover.h. Models: docs/models/lock.pml,
+ * docs/models/nested.pml. */
 #include "recover.h"
 
 #include "lock.h"

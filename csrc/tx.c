@@ -1,4 +1,5 @@
-/* tx.c: see tx.h. Model: docs/models/lock.pml. */
+/* tx.c: see tx.h. Models: docs/models/lock.pml,
+ * docs/models/nested.pml. */
 #include "tx.h"
 
 #include <string.h>

@@ -27,8 +27,8 @@
  *     -DNO_SLICE       a waiter sleeps until it is posted
  *     -DENDS -DGREEDY_CLAIM   who claims a slot keeps its life while it waits for recovery
  *
- * Left out: lanes (a slot has one here), the memory lock (another lock of the same kind), and
- * weak memory: a lock word is taken with acquire and given back with release (atomic.h).
+ * Left out: lanes (a slot has one here), the memory lock inside a mailbox's (nested.pml), and weak
+ * memory: a lock word is taken with acquire and given back with release (atomic.h).
  */
 
 #ifndef PROCESSES

@@ -64,6 +64,10 @@ def test_the_lock_holds(tmp_path, switches):
     assert errors(tmp_path, "lock.pml", *switches) == 0
 
 
+def test_a_lock_inside_another_holds(tmp_path):
+    assert errors(tmp_path, "nested.pml") == 0
+
+
 def test_no_wake_up_is_lost(tmp_path):
     assert errors(tmp_path, "doorbell.pml") == 0
 
@@ -87,7 +91,7 @@ def test_what_is_modelled_names_its_model(model):
 
 
 def test_the_models_name_their_safeguards():
-    assert len(SAFEGUARDS) == 11
+    assert len(SAFEGUARDS) == 15
 
 
 @pytest.mark.parametrize(("model", "switch"), SAFEGUARDS)
