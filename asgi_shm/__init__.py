@@ -4,6 +4,7 @@
 and Channels, too. ``asgi_shm.SyncShmChannelLayer`` is the same for code without an event loop.
 """
 
+from ._base import Delivery
 from .errors import (
     AsgiShmError,
     ChannelFull,
@@ -32,6 +33,7 @@ __all__ = [
     "AsgiShmError",
     "ChannelFull",
     "ConfigError",
+    "Delivery",
     "IPCChannelLayer",
     "InvalidName",
     "LayerClosed",

@@ -25,7 +25,7 @@ from ._patience import PAUSE
 from .errors import InvalidName, LayerClosed, LockTimeout, SegmentCorrupt, SegmentPermission
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from .config import Config
 
@@ -38,6 +38,7 @@ NEVER: Final[int] = lib.ASHM_NEVER
 _send: Final = lib.ashm_send
 _receive: Final = lib.ashm_receive
 _ready: Final = lib.ashm_ready
+_group_send: Final = lib.ashm_group_send_but
 _EMPTY: Final = lib.ASHM_EMPTY
 _BUSY: Final = lib.ASHM_BUSY
 _NOT_OPEN: Final = (lib.ASHM_CLOSED, lib.ASHM_REPLACED)
@@ -460,10 +461,20 @@ class Attachment:
         if code:
             raise self._error(code, channel, group=group)
 
-    def group_send(self, group: str, body: bytes, expiry_ns: int, reached: Any = None) -> None:
+    def group_send(  # noqa: PLR0917
+        self,
+        group: str,
+        body: bytes,
+        expiry_ns: int,
+        exclude: bytes = b"",
+        report: Any = None,
+        reached: Any = None,
+    ) -> None:
         """Send a body to the members of a group; without memory it is dropped and logged.
 
-        The LockTimeout of an earlier attempt has in `reached` whom that one has reached.
+        Not to the channels in `exclude`, which are `packed`. To `report`, a `new_report`, it is
+        added what became of the message. The LockTimeout of an earlier attempt has in `reached`
+        whom that one has reached.
         """
         g = encoded(group, "group")
         first = reached is None
@@ -472,7 +483,18 @@ class Attachment:
                 reached = self._unreached.pop()
             except IndexError:
                 reached = ffi.new("ashm_reached *")
-        code = self._call(lib.ashm_group_send, g, len(g), body, len(body), expiry_ns, reached)
+        code = self._call(
+            _group_send,
+            g,
+            len(g),
+            body,
+            len(body),
+            expiry_ns,
+            exclude,
+            len(exclude),
+            reached,
+            report or ffi.NULL,
+        )
         if code == _BUSY:
             raise self._busy(reached)
         if first:
@@ -484,6 +506,20 @@ class Attachment:
             )
         elif code:
             raise self._error(code, group=group, size=len(body))
+
+    @staticmethod
+    def packed(channels: Iterable[str]) -> bytes:
+        """Return names as `group_send` takes them. Raises InvalidName."""
+        names = [encoded(channel, "channel") for channel in channels]
+        for name in names:
+            if problem := explain(name.decode(), "channel"):
+                raise InvalidName(problem)
+        return b"".join(bytes([len(name)]) + name for name in names)
+
+    @staticmethod
+    def new_report() -> Any:
+        """Return an `ashm_delivery`, all zero."""
+        return ffi.new("ashm_delivery *")
 
     def discard_all(self, channel: str) -> None:
         """Remove a channel from every group."""

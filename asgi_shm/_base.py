@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any, ClassVar, Final
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, ClassVar, Final, NamedTuple
 
 from ._attachment import NEVER, Attachment
 from ._patience import HASTE_NS
 from .capacity import CapacityRules
 from .config import OPTIONS, Config
-from .errors import ChannelFull, MessageTooLarge
+from .errors import ChannelFull, InvalidName, MessageTooLarge
 
-__all__ = ["LayerBase", "random_part"]
+__all__ = ["Delivery", "LayerBase", "delivery_of", "random_part"]
 
 # Of random bytes in the name of a new channel: 12 characters.
 _RANDOM_BYTES: Final = 9
+
+
+class Delivery(NamedTuple):
+    """What became of a message to a group."""
+
+    delivered: int  # to so many members
+    full: int  # so many missed it: their channels had no room
 
 
 class LayerBase:
@@ -48,6 +57,16 @@ class LayerBase:
         checked: Any = OPTIONS["expiry"].check("expiry", expiry)
         return nanoseconds(checked)
 
+    def _group_sender(
+        self, group: str, body: bytes, expiry: float | None, exclude: Iterable[str], report: Any
+    ) -> Callable[..., None]:
+        """Return what sends to the group, and takes whom an earlier attempt has reached."""
+        if isinstance(exclude, str):
+            raise InvalidName(f"exclude is a list of channel names, not {exclude!r} alone")
+        packed = self._attachment.packed(exclude) if exclude else b""
+        expiry_ns = self._expiry_of(expiry)
+        return partial(self._attachment.group_send, group, body, expiry_ns, packed, report)
+
     def _channel_statistics(self, channel: str) -> dict[str, float]:
         pending, sent, full, age = self._attachment.ask_channel(channel)
         return {
@@ -64,6 +83,11 @@ class LayerBase:
             "messages_pending": info.messages,
             "channel_full_count": info.full,
         }
+
+
+def delivery_of(report: Any) -> Delivery | None:
+    """Return what an attachment's report says, if there is one."""
+    return None if report is None else Delivery(report.delivered, report.full)
 
 
 def nanoseconds(seconds: float) -> int:

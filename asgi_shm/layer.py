@@ -9,14 +9,14 @@ import contextlib
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from ._base import LayerBase, random_part
+from ._base import Delivery, LayerBase, delivery_of, random_part
 from ._patience import Patience
 from ._receiver import Receiver
 from .errors import LockTimeout
 from .serializers import pack, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     class BaseChannelLayer:
         """What Channels' class of this name is to a type checker: nothing to rely on."""
@@ -144,23 +144,33 @@ class ShmChannelLayer(LayerBase, BaseChannelLayer):
             discard = partial(self._attachment.group_discard, group, channel)
             await self._again(refused, discard)
 
-    async def group_send(self, group: str, message: dict[str, Any]) -> None:
-        """Send `message` to the channels that are in `group` now.
+    async def group_send(
+        self,
+        group: str,
+        message: dict[str, Any],
+        *,
+        expiry: float | None = None,
+        exclude: Iterable[str] = (),
+        report: bool = False,
+    ) -> Delivery | None:
+        """Send `message` to the channels that are in `group` now, but for those in `exclude`.
 
-        A member that is full misses the message; if no memory is left, all do, and a warning
-        is logged. Raises MessageTooLarge; SerializationError; InvalidName; or LockTimeout, and
-        then some members may have got it.
+        It lives for `expiry` seconds, or as the layer's option says. A member that is full
+        misses the message; if no memory is left, all do, and a warning is logged. With
+        `report` the message is delivered at once, and how many got and how many missed it is
+        returned: a group_send without is cheaper, since each process delivers to its own
+        channels. Raises MessageTooLarge; SerializationError; InvalidName; ConfigError; or
+        LockTimeout, and then some members may have got it.
 
         Spec: "Groups", "Capacity".
         """
-        body = pack(message)
+        figures = self._attachment.new_report() if report else None
+        send = self._group_sender(group, pack(message), expiry, exclude, figures)
         try:
-            self._attachment.group_send(group, body, self._expiry_ns)
+            send()
         except LockTimeout as refused:
-            send = partial(
-                self._attachment.group_send, group, body, self._expiry_ns, refused.reached
-            )
-            await self._again(refused, send)
+            await self._again(refused, partial(send, refused.reached))
+        return delivery_of(figures)
 
     async def discard_all(self, channel: str) -> None:
         """Remove `channel` from every group that it is in. Raises InvalidName."""

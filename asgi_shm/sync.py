@@ -17,7 +17,7 @@ from functools import partial
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from ._base import LayerBase, random_part
+from ._base import Delivery, LayerBase, delivery_of, random_part
 from ._blocking import BlockingReceiver
 from ._names import explain
 from ._patience import Patience
@@ -193,23 +193,33 @@ class SyncShmChannelLayer(LayerBase):
         """Remove `channel` from every group that it is in. Raises InvalidName."""
         self._call(self._attachment.discard_all, channel)
 
-    def group_send(self, group: str, message: dict[str, Any]) -> None:
-        """Send `message` to the channels that are in `group` now.
+    def group_send(
+        self,
+        group: str,
+        message: dict[str, Any],
+        *,
+        expiry: float | None = None,
+        exclude: Iterable[str] = (),
+        report: bool = False,
+    ) -> Delivery | None:
+        """Send `message` to the channels that are in `group` now, but for those in `exclude`.
 
-        A member that is full misses the message; if no memory is left, all do, and a warning
-        is logged. Raises MessageTooLarge; SerializationError; InvalidName; or LockTimeout, and
-        then some members may have got it.
+        It lives for `expiry` seconds, or as the layer's option says. A member that is full
+        misses the message; if no memory is left, all do, and a warning is logged. With
+        `report` the message is delivered at once, and how many got and how many missed it is
+        returned: a group_send without is cheaper, since each process delivers to its own
+        channels. Raises MessageTooLarge; SerializationError; InvalidName; ConfigError; or
+        LockTimeout, and then some members may have got it.
 
         Spec: "send_group".
         """
-        body = pack(message)
+        figures = self._attachment.new_report() if report else None
+        send = self._group_sender(group, pack(message), expiry, exclude, figures)
         try:
-            self._attachment.group_send(group, body, self._expiry_ns)
+            send()
         except LockTimeout as refused:
-            send = partial(
-                self._attachment.group_send, group, body, self._expiry_ns, refused.reached
-            )
-            self._again(refused, send)
+            self._again(refused, partial(send, refused.reached))
+        return delivery_of(figures)
 
     # As it was called before Channels 2.
     send_group = group_send

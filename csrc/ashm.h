@@ -176,6 +176,20 @@ ASHM_API int ashm_group_send(ashm *handle, const char *group, size_t group_lengt
                              const void *body, size_t length, uint64_t expiry,
                              ashm_reached *reached);
 
+typedef struct {
+    uint64_t delivered; /* to so many members */
+    uint64_t full;      /* so many missed it, for want of room */
+} ashm_delivery;
+
+/* As ashm_group_send(), but for the members in `exclude`, where each name is a byte with its
+ * length and that many bytes. With `report` it is delivered before the call returns, rather
+ * than by each process for itself, and what became of it is added to *report; not known is
+ * what became of it in a mailbox whose lock was not had. */
+ASHM_API int ashm_group_send_but(ashm *handle, const char *group, size_t group_length,
+                                 const void *body, size_t length, uint64_t expiry,
+                                 const char *exclude, size_t exclude_length,
+                                 ashm_reached *reached, ashm_delivery *report);
+
 /* Remove a channel from every group that it is in. */
 ASHM_API int ashm_discard_all(ashm *handle, const char *channel, size_t channel_length);
 

@@ -276,18 +276,49 @@ ashm_group_discard(ashm *a, const char *group, size_t group_length, const char *
     OPERATION(a, t, membership_discard(&t, group, group_length, channel, channel_length));
 }
 
+/* Names, each after a byte with its length. */
+static bool
+are_channels(const char *names, size_t length)
+{
+    size_t at = 0;
+
+    while (at < length) {
+        size_t one = (unsigned char)names[at];
+
+        if (one > length - at - 1 || !names_is_channel(names + at + 1, one)) {
+            return false;
+        }
+        at += 1 + one;
+    }
+    return true;
+}
+
 int
 ashm_group_send(ashm *a, const char *group, size_t group_length, const void *body,
                 size_t length, uint64_t expiry, ashm_reached *reached)
 {
-    if (!names_is_group(group, group_length)) {
+    return ashm_group_send_but(a, group, group_length, body, length, expiry, NULL, 0, reached,
+                               NULL);
+}
+
+int
+ashm_group_send_but(ashm *a, const char *group, size_t group_length, const void *body,
+                    size_t length, uint64_t expiry, const char *exclude, size_t exclude_length,
+                    ashm_reached *reached, ashm_delivery *report)
+{
+    membership_how how = {.expiry = expiry,
+                          .exclude = exclude,
+                          .exclude_length = exclude_length,
+                          .report = report};
+
+    if (!names_is_group(group, group_length) || !are_channels(exclude, exclude_length)) {
         return ASHM_BAD_NAME;
     }
     if (a != NULL && is_too_large(a, length)) {
         return ASHM_TOO_LARGE;
     }
     OPERATION_ENDING(
-        a, t, membership_send(&t, group, group_length, body, (uint32_t)length, expiry, reached),
+        a, t, membership_send(&t, group, group_length, body, (uint32_t)length, &how, reached),
         end_group_send);
 }
 

@@ -153,7 +153,7 @@ typedef struct member_shm {
     uint32_t group, channel;
     uint32_t group_next, group_prev;
     uint32_t channel_next, channel_prev;
-    uint32_t unused;
+    uint32_t skip; /* the last broadcast that left it out */
     uint64_t deadline;
 } member_shm;
 
@@ -202,6 +202,10 @@ typedef struct broadcast_shm {
     uint64_t deadline;
     uint32_t message;
     uint32_t group;
+    /* Members with this number in their `skip` are left out; 0: none is. It is a number
+     * of the mailbox's `sequence` that no entry has. */
+    uint32_t skip;
+    uint32_t unused;
 } broadcast_shm;
 
 /* ---- counters: name, unit, what it counts ----

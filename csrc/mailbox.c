@@ -3,6 +3,7 @@
 
 #include "doorbell.h"
 #include "messages.h"
+#include "slots.h"
 
 /* Log entries that one more member may need: a ring that grows, a waiter that is rung,
  * and the end of the transaction. */
@@ -53,7 +54,8 @@ mailbox_may_have_broadcasts(const ashm *a, uint32_t index)
 /* The state of the fan-out of one broadcast, from one commit to the next. */
 typedef struct fanout {
     const broadcast_shm *broadcast;
-    uint32_t delivered; /* since the last commit */
+    uint32_t delivered;   /* since the last commit */
+    ashm_delivery report; /* since it began */
 } fanout;
 
 /* Commit what was delivered so far; the next transaction goes on at `cursor`. */
@@ -102,6 +104,9 @@ deliver(tx *t, fanout *f, uint32_t member)
     if (m->deadline <= t->now) {
         return 0; /* the sweep removes it */
     }
+    if (ASHM_UNLIKELY(f->broadcast->skip != 0) && m->skip == f->broadcast->skip) {
+        return 0;
+    }
     if (channel_is_full(t, c, &expired) && expired) {
         if ((rc = pause_at(t, f, member)) != 0 || (rc = queue_expire(t, c)) != 0) {
             return rc;
@@ -116,14 +121,16 @@ deliver(tx *t, fanout *f, uint32_t member)
     if (c->live < c->capacity &&
         channel_deliver(t, m->channel, f->broadcast->message, f->broadcast->deadline)) {
         f->delivered++;
+        f->report.delivered++;
     } else if (t->fault == 0) {
+        f->report.full++;
         count_full(t, group_at(t, m->group), c);
     }
     return 0;
 }
 
 static int
-deliver_to_members(tx *t)
+deliver_to_members(tx *t, ashm_delivery *report)
 {
     fanout f = {.broadcast = first_broadcast(t)};
     group_shm *g = group_at(t, f.broadcast->group);
@@ -138,13 +145,14 @@ deliver_to_members(tx *t)
             return rc;
         }
     }
+    *report = f.report;
     return finish(t, &f);
 }
 
 /* As if it were done when the message was sent. The clock is put back for it: who was a member
  * then gets the message, and what had not expired then takes its room. */
 static int
-settle_first(tx *t)
+settle_first(tx *t, ashm_delivery *report)
 {
     uint64_t now = t->now;
     int rc;
@@ -152,22 +160,31 @@ settle_first(tx *t)
     if (!SABOTAGE(SETTLE_NOW)) {
         t->now = first_broadcast(t)->sent;
     }
-    rc = deliver_to_members(t);
+    rc = deliver_to_members(t, report);
     t->now = now;
     return rc;
+}
+
+/* *last is what became of the broadcast that was appended last. */
+static int
+settle(tx *t, ashm_delivery *last)
+{
+    int rc;
+
+    while (broadcasts(t) != 0) {
+        if ((rc = settle_first(t, last)) != 0) {
+            return rc;
+        }
+    }
+    return tx_commit(t);
 }
 
 int
 mailbox_settle(tx *t)
 {
-    int rc;
+    ashm_delivery last;
 
-    while (broadcasts(t) != 0) {
-        if ((rc = settle_first(t)) != 0) {
-            return rc;
-        }
-    }
-    return tx_commit(t);
+    return settle(t, &last);
 }
 
 int
@@ -207,9 +224,57 @@ mailbox_drop_broadcasts(tx *t)
 
 /* ---- sending ---- */
 
+/* The membership of a channel that is in this mailbox, or 0. */
+static uint32_t
+find_member(tx *t, uint32_t group, const char *name, size_t length)
+{
+    address of = slots_address(t->party.a, name, length);
+    uint32_t channel;
+
+    if (of.mailbox != t->mailbox_index || !slots_is_there(t, &of)) {
+        return 0;
+    }
+    channel = channel_find(t, of.hash, name, length);
+    return channel != 0 ? table_find_member(t, group, channel) : 0;
+}
+
+/* A number that no mark has yet. Killed after the commit: one number less, as if an entry had
+ * had it, or marks of a broadcast that never comes. */
+static void
+take_number(tx *t, uint32_t *number)
+{
+    *number = t->mailbox->sequence != 0 ? t->mailbox->sequence : 1;
+    tx_set32(t, &t->mailbox->sequence, *number + 1);
+}
+
+/* Transactions of its own: mark whom the broadcast leaves out. *skip stays 0 if none of them
+ * is in this mailbox. */
+static int
+mark_excluded(tx *t, uint32_t group, const broadcast *b, uint32_t *skip)
+{
+    const char *end = b->exclude + b->exclude_length;
+    int rc;
+
+    for (const char *name = b->exclude; name < end; name += 1 + (size_t)*name) {
+        uint32_t member = find_member(t, group, name + 1, (size_t)*name);
+
+        if (member == 0) {
+            continue;
+        }
+        if (*skip == 0) {
+            take_number(t, skip);
+        }
+        tx_set32(t, &member_at(t, member)->skip, *skip);
+        if ((rc = tx_commit(t)) != 0) {
+            return rc;
+        }
+    }
+    return tx_commit(t);
+}
+
 /* With the mailbox held: put the entry at the end of the ring. */
 static int
-append(tx *t, uint32_t group, uint64_t deadline)
+append(tx *t, uint32_t group, uint64_t deadline, uint32_t skip)
 {
     mailbox_shm *mailbox = t->mailbox;
     uint32_t tail = broadcast_tail(mailbox);
@@ -218,8 +283,11 @@ append(tx *t, uint32_t group, uint64_t deadline)
         return tx_commit(t);
     }
     /* Behind the tail, so no log. */
-    mailbox->ring[tail % BROADCASTS] = (broadcast_shm){
-        .sent = t->now, .deadline = deadline, .message = t->lane->held, .group = group};
+    mailbox->ring[tail % BROADCASTS] = (broadcast_shm){.sent = t->now,
+                                                       .deadline = deadline,
+                                                       .message = t->lane->held,
+                                                       .group = group,
+                                                       .skip = skip};
     tx_set_atomic32(t, &mailbox->broadcast_tail, tail + 1);
     message_unhold(t, 1);
     if (t->mailbox_index >= COMMONS) {
@@ -228,13 +296,33 @@ append(tx *t, uint32_t group, uint64_t deadline)
     return tx_commit(t);
 }
 
+/* With the mailbox held, and room in its ring. */
+static int
+broadcast_to(tx *t, uint32_t group, const broadcast *b, bool *sent)
+{
+    ashm_delivery report = {0};
+    uint32_t skip = 0;
+    int rc = 0;
+
+    if (b->exclude_length != 0 && (rc = mark_excluded(t, group, b, &skip)) != 0) {
+        return rc;
+    }
+    rc = append(t, group, b->deadline, skip);
+    *sent = rc == 0;
+    if (rc == 0 && b->report != NULL && (rc = settle(t, &report)) == 0) {
+        b->report->delivered += report.delivered;
+        b->report->full += report.full;
+    }
+    return rc;
+}
+
 int
-mailbox_broadcast(tx *t, uint32_t index, uint32_t hash, const char *name, size_t length,
-                  uint64_t deadline)
+mailbox_broadcast(tx *t, uint32_t index, const broadcast *b, bool *sent)
 {
     uint32_t group;
     int rc = tx_enter(t, index);
 
+    *sent = false;
     if (rc != 0) {
         return rc;
     }
@@ -242,11 +330,12 @@ mailbox_broadcast(tx *t, uint32_t index, uint32_t hash, const char *name, size_t
         rc = mailbox_settle(t);
     }
     if (rc == 0) {
-        group = group_find(t, hash, name, length);
+        group = group_find(t, b->hash, b->group, b->length);
         if (group != 0 && group_at(t, group)->count != 0) {
-            rc = append(t, group, deadline);
+            rc = broadcast_to(t, group, b, sent);
         } else {
             rc = tx_commit(t); /* only the filter's bucket was the same */
+            *sent = rc == 0;
         }
     }
     mailbox_leave(t);

@@ -28,9 +28,20 @@ int mailbox_drop_broadcasts(tx *t);
 /* Is there anything to settle? A hint, read without the lock. */
 bool mailbox_may_have_broadcasts(const ashm *a, uint32_t mailbox);
 
+/* A message of the lane's to a group. */
+typedef struct broadcast {
+    uint32_t hash; /* of the group's name */
+    const char *group;
+    size_t length;
+    uint64_t deadline;
+    const char *exclude; /* names, each after a byte with its length */
+    size_t exclude_length;
+    ashm_delivery *report; /* NULL: nobody wants to know */
+} broadcast;
+
 /* Transactions of its own, from outside: send the lane's message, of which it holds a
- * reference for each mailbox, to the members of a group in this one. */
-int mailbox_broadcast(tx *t, uint32_t mailbox, uint32_t hash, const char *group, size_t length,
-                      uint64_t deadline);
+ * reference for each mailbox, to the members of the group in this one. *sent is set as soon
+ * as that is certain, whatever is returned. */
+int mailbox_broadcast(tx *t, uint32_t mailbox, const broadcast *b, bool *sent);
 
 #endif

@@ -143,12 +143,11 @@ find_targets(const ashm *a, uint32_t hash, const ashm_reached *reached,
 /* Append a broadcast to each target. A mailbox that cannot be entered misses the message; the
  * others get it. */
 static int
-broadcast(tx *t, const char *group, size_t group_length, const void *body, uint32_t length,
-          uint64_t deadline, ashm_reached *reached)
+send_to_each(tx *t, const broadcast *b, const void *body, uint32_t length,
+             ashm_reached *reached)
 {
-    uint32_t hash = group_hash(t, group, group_length);
     uint16_t targets[MAILBOXES];
-    uint32_t n = find_targets(t->party.a, hash, reached, targets);
+    uint32_t n = find_targets(t->party.a, b->hash, reached, targets);
     uint32_t message;
     int rc, one;
 
@@ -160,8 +159,10 @@ broadcast(tx *t, const char *group, size_t group_length, const void *body, uint3
     }
     message_write(t, message, body, length);
     for (uint32_t i = 0; i < n; i++) {
-        one = mailbox_broadcast(t, targets[i], hash, group, group_length, deadline);
-        if (one == 0) {
+        bool sent;
+
+        one = mailbox_broadcast(t, targets[i], b, &sent);
+        if (sent) {
             reached->bits[targets[i] / 64] |= UINT64_C(1) << targets[i] % 64;
         }
         rc = rc != 0 ? rc : one;
@@ -189,10 +190,17 @@ settle_commons(tx *t)
 
 int
 membership_send(tx *t, const char *group, size_t group_length, const void *body,
-                uint32_t length, uint64_t expiry, ashm_reached *reached)
+                uint32_t length, const membership_how *how, ashm_reached *reached)
 {
     ashm_reached so_far = *reached;
-    int rc = broadcast(t, group, group_length, body, length, deadline_of(t, expiry), &so_far);
+    broadcast b = {.hash = group_hash(t, group, group_length),
+                   .group = group,
+                   .length = group_length,
+                   .deadline = deadline_of(t, how->expiry),
+                   .exclude = how->exclude,
+                   .exclude_length = how->exclude_length,
+                   .report = how->report};
+    int rc = send_to_each(t, &b, body, length, &so_far);
     int settled = settle_commons(t);
 
     rc = rc != 0 ? rc : settled;

@@ -14,7 +14,16 @@ int membership_add(tx *t, const char *group, size_t group_length, const char *ch
 int membership_discard(tx *t, const char *group, size_t group_length, const char *channel,
                        size_t channel_length);
 int membership_discard_all(tx *t, const char *channel, size_t length);
+
+/* As ashm_group_send_but() has them. */
+typedef struct membership_how {
+    uint64_t expiry;
+    const char *exclude;
+    size_t exclude_length;
+    ashm_delivery *report;
+} membership_how;
+
 int membership_send(tx *t, const char *group, size_t group_length, const void *body,
-                    uint32_t length, uint64_t expiry, ashm_reached *reached);
+                    uint32_t length, const membership_how *how, ashm_reached *reached);
 
 #endif

@@ -54,7 +54,7 @@ class AsyncToSync(LayerWorkload):
         outcome.figures["call"] = statistics.median(calls)
         return outcome
 
-    def function(self) -> Callable[[str, dict[str, Any]], None]:
+    def function(self) -> Callable[[str, dict[str, Any]], object]:
         """Give the synchronous function that is measured."""
         from asgiref.sync import async_to_sync
 
@@ -100,7 +100,7 @@ class Synchronous(AsyncToSync):
     name = f"synchronous group_send to {MEMBERS} members"
     most_calls = 90
 
-    def function(self) -> Callable[[str, dict[str, Any]], None]:
+    def function(self) -> Callable[[str, dict[str, Any]], object]:
         import asgi_shm
 
         if self.spec.backend != OURS:
@@ -108,7 +108,7 @@ class Synchronous(AsyncToSync):
         if not hasattr(asgi_shm, "SyncShmChannelLayer"):
             raise Unsuitable("this version has no SyncShmChannelLayer")
         self.sync_layer = asgi_shm.SyncShmChannelLayer(**self.spec.config)
-        call: Callable[[str, dict[str, Any]], None] = self.sync_layer.group_send
+        call: Callable[[str, dict[str, Any]], object] = self.sync_layer.group_send
         return call
 
     async def finish(self) -> None:

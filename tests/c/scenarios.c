@@ -427,6 +427,19 @@ leave_work(ashm *a)
     return leave(a, "room", "work");
 }
 
+/* Without two of its members, and with a report. */
+static int
+tell_most_of_room(ashm *a)
+{
+    static const char exclude[] = "\4work\5first";
+    ashm_delivery report = {0};
+    ashm_reached reached = {0};
+    uint32_t body[] = {NEW + 2, 8};
+
+    return ashm_group_send_but(a, "room", 4, body, sizeof body, 60 * SECOND, exclude,
+                               sizeof exclude - 1, &reached, &report);
+}
+
 static int
 leave_all(ashm *a)
 {
@@ -1057,6 +1070,7 @@ static const operation OPERATIONS[] = {
     {.name = "group_members", .run = ask_for_members},
     {.name = "ask_channel", .run = ask_for_work},
     {.name = "group_send", .run = tell_room_more},
+    {.name = "group_send_but", .run = tell_most_of_room},
     {.name = "flush", .run = flush_all},
     {.name = "tick", .run = tick},
     {.name = "sweep", .run = sweep},

@@ -380,6 +380,120 @@ test_without_memory_for_the_message_nobody_gets_it_and_it_is_counted(void)
     fixture_end(&s, a);
 }
 
+/* Send to all but these, and say what became of it. */
+static ashm_delivery
+tell_but(ashm *a, const char *group, const char *text, const char *one, const char *other)
+{
+    ashm_delivery report = {0};
+    ashm_reached reached = {0};
+    char names[2 * ASHM_NAME_MAX + 3];
+
+    snprintf(names, sizeof names, "%c%s%c%s", (int)strlen(one), one, (int)strlen(other), other);
+    OK(ashm_group_send_but(a, group, strlen(group), text, strlen(text), 60 * SECOND, names,
+                           strlen(names), &reached, &report));
+    return report;
+}
+
+static void
+test_members_that_are_left_out(void)
+{
+    segment s;
+    ashm *a = fixture_begin(&s);
+    ashm *b = segment_open(&s);
+    char mine[ASHM_NAME_MAX + 1], theirs[ASHM_NAME_MAX + 1];
+    ashm_delivery report;
+
+    OK(join(a, "room", own_channel(a, "x", mine)));
+    OK(join(a, "room", own_channel(b, "x", theirs)));
+    OK(join(a, "room", "work"));
+    OK(join(a, "hall", theirs));
+    report = tell_but(a, "room", "one", theirs, "work");
+    EXPECT_EQ(report.delivered, 1);
+    EXPECT_EQ(report.full, 0);
+    report = tell_but(a, "room", "two", "nobody", mine);
+    EXPECT_EQ(report.delivered, 2);
+    OK(tell(a, "room", "three")); /* what left them out before does so no more */
+    report = tell_but(a, "hall", "four", mine, "work");
+    EXPECT_EQ(report.delivered, 1);
+    EXPECT_TEXT(take(a, mine), "one");
+    EXPECT_TEXT(take(a, mine), "three");
+    EXPECT(take(a, mine) == NULL);
+    EXPECT_TEXT(take(b, theirs), "two");
+    EXPECT_TEXT(take(b, theirs), "three");
+    EXPECT_TEXT(take(b, theirs), "four");
+    EXPECT_TEXT(take(a, "work"), "two");
+    EXPECT_TEXT(take(a, "work"), "three");
+    verified(a);
+    ashm_close(b);
+    fixture_end(&s, a);
+}
+
+/* Several wait in the ring, each without others. */
+static void
+test_who_is_left_out_is_so_when_it_is_settled_later(void)
+{
+    segment s;
+    ashm *a = fixture_begin(&s);
+    ashm *b = segment_open(&s);
+    char one[ASHM_NAME_MAX + 1], other[ASHM_NAME_MAX + 1], exclude[ASHM_NAME_MAX + 2];
+    ashm_reached reached = {0};
+
+    OK(join(a, "room", own_channel(b, "one", one)));
+    OK(join(a, "room", own_channel(b, "other", other)));
+    OK(tell(a, "room", "all"));
+    snprintf(exclude, sizeof exclude, "%c%s", (int)strlen(one), one);
+    OK(ashm_group_send_but(a, "room", 4, "not one", 7, 60 * SECOND, exclude, strlen(exclude),
+                           &reached, NULL));
+    OK(tell(a, "room", "all again"));
+    EXPECT(mailbox_may_have_broadcasts(a, COMMONS + b->own->slot));
+    EXPECT_TEXT(take(b, one), "all");
+    EXPECT_TEXT(take(b, one), "all again");
+    EXPECT_TEXT(take(b, other), "all");
+    EXPECT_TEXT(take(b, other), "not one");
+    EXPECT_TEXT(take(b, other), "all again");
+    ashm_close(b);
+    fixture_end(&s, a);
+}
+
+static void
+test_a_report_counts_who_was_full(void)
+{
+    segment s;
+    ashm *a = fixture_begin(&s);
+    ashm_delivery report;
+    char name[20];
+
+    for (int i = 0; i < 100; i++) { /* more than one transaction takes */
+        snprintf(name, sizeof name, "x!%d", i);
+        OK(ashm_group_add(a, "room", 4, name, strlen(name), ASHM_NEVER, 1));
+        if (i % 4 == 0) {
+            OK(ashm_send(a, name, strlen(name), "", 0, 60 * SECOND, 1));
+        }
+    }
+    report = tell_but(a, "room", "x", "x!1", "x!4");
+    EXPECT_EQ(report.delivered, 74);
+    EXPECT_EQ(report.full, 24);
+    report = tell_but(a, "nobody", "x", "x!1", "x!4");
+    EXPECT_EQ(report.delivered, 0);
+    fixture_end(&s, a);
+}
+
+static void
+test_bad_names_to_be_left_out(void)
+{
+    segment s;
+    ashm *a = fixture_begin(&s);
+    ashm_reached reached = {0};
+    static const char *const bad[] = {"\1", "\2a", "\1 ", "\1ab", "\377a"};
+
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        EXPECT_EQ(ashm_group_send_but(a, "room", 4, "", 0, SECOND, bad[i], strlen(bad[i]),
+                                      &reached, NULL),
+                  ASHM_BAD_NAME);
+    }
+    fixture_end(&s, a);
+}
+
 int
 main(void)
 {
@@ -399,5 +513,9 @@ main(void)
     RUN(test_many_members);
     RUN(test_who_waits_is_rung_by_a_broadcast);
     RUN(test_without_memory_for_the_message_nobody_gets_it_and_it_is_counted);
+    RUN(test_members_that_are_left_out);
+    RUN(test_who_is_left_out_is_so_when_it_is_settled_later);
+    RUN(test_a_report_counts_who_was_full);
+    RUN(test_bad_names_to_be_left_out);
     return tests_end();
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from asgi_shm import ChannelFull, ConfigError, InvalidName
+from asgi_shm import ChannelFull, ConfigError, Delivery, InvalidName
 
 pytestmark = pytest.mark.in_memory_differs("it has nothing of the kind")
 
@@ -76,3 +76,43 @@ async def test_bad_names(layer):
             await question("a b")
     with pytest.raises(InvalidName):
         await layer.discard_all("a b")
+
+
+async def test_members_that_are_left_out(make_layer):
+    one, other = make_layer(), make_layer()
+    mine, theirs = await one.new_channel(), await other.new_channel()
+    for channel in (mine, theirs, "work"):
+        await one.group_add("group", channel)
+    await one.group_send("group", {"number": 1}, exclude=[mine])
+    await one.group_send("group", {"number": 2}, exclude={theirs, "work", "nobody"})
+    await one.group_send("group", {"number": 3})
+
+    assert [await one.receive(mine) for _ in range(2)] == [{"number": 2}, {"number": 3}]
+    assert [await other.receive(theirs) for _ in range(2)] == [{"number": 1}, {"number": 3}]
+    assert [await one.receive("work") for _ in range(2)] == [{"number": 1}, {"number": 3}]
+    for exclude in ("work", ["a b"], [1], [""]):
+        with pytest.raises(InvalidName):
+            await one.group_send("group", {}, exclude=exclude)
+
+
+async def test_a_report(make_layer):
+    one, other = make_layer(capacity=1), make_layer(capacity=1)
+    for layer in (one, other):
+        await layer.group_add("group", await layer.new_channel())
+    await one.group_add("group", "work")
+    await one.send("work", {})
+
+    assert await one.group_send("group", {}, report=True) == Delivery(delivered=2, full=1)
+    assert await one.group_send("group", {}, report=True) == Delivery(0, 3)
+    assert await one.group_send("nobody", {}, report=True) == Delivery(0, 0)
+    assert await one.group_send("group", {}) is None
+
+
+async def test_the_expiry_of_one_group_message(make_layer, clock):
+    layer = make_layer(expiry=60)
+    await layer.group_add("group", "channel")
+    await layer.group_send("group", {"number": 1}, expiry=10)
+    await layer.group_send("group", {"number": 2}, expiry=100)
+    clock.advance(61)
+
+    assert await layer.receive("channel") == {"number": 2}

@@ -183,6 +183,18 @@ def test_groups(make_layer):
     assert layer.group_count("nobody") == 0
 
 
+def test_a_group_message_with_a_report_and_without_some(make_layer):
+    layer = make_layer(capacity=1)
+    for channel in ("a", "b", "c"):
+        layer.group_add("group", channel)
+    layer.send("b", {})
+
+    assert layer.group_send("group", {}, exclude=["c"], report=True) == (1, 1)
+    assert layer.send_group("group", {}) is None
+    assert layer.receive(["c"]) == ("c", {})
+    assert layer.receive(["c"]) == (None, None)
+
+
 def test_many_channels_are_in_a_group(layer):
     names = {f"x!{number:04}{'x' * 100}" for number in range(2000)}
     for name in names:
