@@ -5,56 +5,41 @@
 
 #include "hash.h"
 
-enum { CLIENT_BYTES = ASHM_CLIENT_LENGTH / 4 * 3 };
+/* A client is two numbers of 48 bits, of NUMBER_LENGTH digits each, the highest first:
+ * segment << 16 | slot, and generation << 16 | nonce. */
+enum { NUMBER_LENGTH = ASHM_CLIENT_LENGTH / 2, DIGIT_BITS = 6 };
+
+_Static_assert(48 / DIGIT_BITS == NUMBER_LENGTH, "a number has 48 bits");
 
 static const char alphabet[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-static int
-digit(char c)
-{
-    if (c >= 'A' && c <= 'Z') {
-        return c - 'A';
-    }
-    if (c >= 'a' && c <= 'z') {
-        return c - 'a' + 26;
-    }
-    if (c >= '0' && c <= '9') {
-        return c - '0' + 52;
-    }
-    return c == '-' ? 62 : c == '_' ? 63 : -1;
-}
+/* From a character of the alphabet to its place there; 0: it is none of it. */
+static const signed char to_digit[256] = {
+    ['A' ... 'Z'] = 0 - 'A', ['a' ... 'z'] = 26 - 'a', ['0' ... '9'] = 52 - '0',
+    ['-'] = 62 - '-',        ['_'] = 63 - '_',
+};
 
 static bool
-decode(const char *text, unsigned char bytes[CLIENT_BYTES])
+decode(const char *text, uint64_t *number)
 {
-    for (size_t i = 0; i < ASHM_CLIENT_LENGTH; i += 4) {
-        int bits = 0;
+    *number = 0;
+    for (int i = 0; i < NUMBER_LENGTH; i++) {
+        int distance = to_digit[(unsigned char)text[i]];
 
-        for (size_t j = 0; j < 4; j++) {
-            int d = digit(text[i + j]);
-
-            if (d < 0) {
-                return false;
-            }
-            bits = bits << 6 | d;
+        if (distance == 0) {
+            return false;
         }
-        *bytes++ = (unsigned char)(bits >> 16);
-        *bytes++ = (unsigned char)(bits >> 8);
-        *bytes++ = (unsigned char)bits;
+        *number = *number << DIGIT_BITS | (uint64_t)(text[i] + distance);
     }
     return true;
 }
 
 static void
-encode(const unsigned char bytes[CLIENT_BYTES], char *text)
+encode(uint64_t number, char *text)
 {
-    for (size_t i = 0; i < CLIENT_BYTES; i += 3) {
-        unsigned bits = (unsigned)bytes[i] << 16 | (unsigned)bytes[i + 1] << 8 | bytes[i + 2];
-
-        for (int shift = 18; shift >= 0; shift -= 6) {
-            *text++ = alphabet[bits >> shift & 63];
-        }
+    for (int i = NUMBER_LENGTH; i-- > 0; number >>= DIGIT_BITS) {
+        text[i] = alphabet[number & 63];
     }
 }
 
@@ -62,39 +47,13 @@ struct client {
     uint32_t segment, slot, generation, nonce;
 };
 
-static void
-pack(const struct client *client, unsigned char bytes[CLIENT_BYTES])
-{
-    memcpy(bytes, &client->segment, 4);
-    memcpy(bytes + 4, &(uint16_t){(uint16_t)client->slot}, 2);
-    memcpy(bytes + 6, &client->generation, 4);
-    memcpy(bytes + 10, &(uint16_t){(uint16_t)client->nonce}, 2);
-}
-
-static void
-unpack(const unsigned char bytes[CLIENT_BYTES], struct client *client)
-{
-    uint16_t slot, nonce;
-
-    memcpy(&client->segment, bytes, 4);
-    memcpy(&slot, bytes + 4, 2);
-    memcpy(&client->generation, bytes + 6, 4);
-    memcpy(&nonce, bytes + 10, 2);
-    client->slot = slot;
-    client->nonce = nonce;
-}
-
 void
 slots_client(const ashm *a, uint32_t slot, uint32_t generation, char *client)
 {
-    unsigned char bytes[CLIENT_BYTES];
-    struct client parts = {.segment = a->segment_id,
-                           .slot = slot,
-                           .generation = generation,
-                           .nonce = handle_slot(a, slot)->nonce};
+    uint32_t nonce = handle_slot(a, slot)->nonce;
 
-    pack(&parts, bytes);
-    encode(bytes, client);
+    encode((uint64_t)a->segment_id << 16 | slot, client);
+    encode((uint64_t)generation << 16 | (nonce & 0xffff), client + NUMBER_LENGTH);
 }
 
 size_t
@@ -109,13 +68,20 @@ slots_family(const char *name, size_t length)
 static bool
 find_client(const ashm *a, const char *name, size_t family, struct client *client)
 {
-    unsigned char bytes[CLIENT_BYTES];
+    const char *text;
+    uint64_t high, low;
 
-    if (family < ASHM_CLIENT_LENGTH + 3 || name[family - ASHM_CLIENT_LENGTH - 2] != '.' ||
-        !decode(name + family - 1 - ASHM_CLIENT_LENGTH, bytes)) {
+    if (family < ASHM_CLIENT_LENGTH + 3) {
         return false;
     }
-    unpack(bytes, client);
+    text = name + family - 1 - ASHM_CLIENT_LENGTH;
+    if (text[-1] != '.' || !decode(text, &high) || !decode(text + NUMBER_LENGTH, &low)) {
+        return false;
+    }
+    *client = (struct client){.segment = (uint32_t)(high >> 16),
+                              .slot = (uint32_t)high & 0xffff,
+                              .generation = (uint32_t)(low >> 16),
+                              .nonce = (uint32_t)low & 0xffff};
     return client->segment == a->segment_id;
 }
 

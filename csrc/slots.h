@@ -1,11 +1,10 @@
 /*
  * slots.h: which mailbox a channel name belongs to.
  *
- * new_channel() makes <prefix>.<client>!<random>, where <client> is 16 characters of
- * base64url: the segment's id (4 bytes), slot (2), generation (4), nonce (2), in this
- * machine's byte order. Such a name of this segment leads to its process's mailbox; every other
- * name, other segments' clients among them, lives in the commons, by the hash of the
- * name up to its '!'.
+ * new_channel() makes <prefix>.<client>!<random>, where <client> is 16 characters of the
+ * alphabet of base64url: the segment's id (32 bits), slot (16), generation (32), nonce (16).
+ * Such a name of this segment leads to its process's mailbox; every other name, other
+ * segments' clients among them, lives in the commons, by the hash of the name up to its '!'.
  */
 #ifndef ASHM_SLOTS_H
 #define ASHM_SLOTS_H
