@@ -26,6 +26,8 @@ ONCE = ("idle",)
 
 MEASURED_OF = {
     "sync": ("asgi_shm",),
+    "sync_send_receive": ("asgi_shm",),
+    "sync_round_trip": ("asgi_shm",),
     "attach": ("asgi_shm",),
     "memory": ("asgi_shm",),
     "call": ("asgi_shm",),

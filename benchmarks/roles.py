@@ -13,6 +13,7 @@ from time import perf_counter_ns
 from typing import Any
 
 from .attacher import Attacher
+from .blocking import SyncEcho
 from .fifo import FifoEnd
 from .layers import LayerSpec
 from .measure import collector_off
@@ -203,4 +204,5 @@ ROLES: dict[str, Callable[[Any], Any]] = {
     "source": Source,
     "members": Members,
     "attacher": Attacher,
+    "sync_echo": SyncEcho,
 }

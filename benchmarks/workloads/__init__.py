@@ -8,6 +8,7 @@ from functools import partial
 from benchmarks.layers import OURS, LayerSpec
 from benchmarks.measure import Workload
 
+from .blocking import SyncRoundTrip, SyncSendReceive
 from .churn import Churn
 from .direct import SendReceive, WakeReceiver
 from .fan_out import FanOut
@@ -47,6 +48,8 @@ WORKLOADS: dict[str, Callable[[LayerSpec], Workload]] = {
     "idle": partial(Idle, receivers=RECEIVERS),
     "async_to_sync": AsyncToSync,
     "sync": Synchronous,
+    "sync_send_receive": SyncSendReceive,
+    "sync_round_trip": SyncRoundTrip,
     "site": Site,
     **{f"channels_{count}": partial(BesideChannels, channels=count) for count in CHANNELS},
     **{f"groups_{count}": partial(BesideGroups, groups=count) for count in GROUPS},

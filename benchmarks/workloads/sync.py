@@ -8,7 +8,7 @@ from collections.abc import Callable
 from time import perf_counter, perf_counter_ns
 from typing import Any, ClassVar
 
-from benchmarks.layers import OURS, Unsuitable
+from benchmarks.blocking import sync_layer
 from benchmarks.measure import Figure, Outcome, collector_off
 from benchmarks.messages import message
 from benchmarks.roles import Members
@@ -98,16 +98,9 @@ class Synchronous(AsyncToSync):
     """group_send of the synchronous layer that a package brings beside the other."""
 
     name = f"synchronous group_send to {MEMBERS} members"
-    most_calls = 90
 
     def function(self) -> Callable[[str, dict[str, Any]], object]:
-        import asgi_shm
-
-        if self.spec.backend != OURS:
-            raise Unsuitable("it has no synchronous form")
-        if not hasattr(asgi_shm, "SyncShmChannelLayer"):
-            raise Unsuitable("this version has no SyncShmChannelLayer")
-        self.sync_layer = asgi_shm.SyncShmChannelLayer(**self.spec.config)
+        self.sync_layer = sync_layer(self.spec)
         call: Callable[[str, dict[str, Any]], object] = self.sync_layer.group_send
         return call
 
