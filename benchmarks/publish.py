@@ -16,7 +16,7 @@ from .store import Results
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
-PICTURES = ROOT / "docs" / "benchmarks"
+FILES = ROOT / "docs" / "benchmarks"
 
 BLOCK = re.compile(
     r"(<!-- benchmarks: begin[^>]*-->\n).*?(<!-- benchmarks: end -->)", re.DOTALL
@@ -43,16 +43,17 @@ def publish(results: Results, directory: Path, name: str, *, docs: bool) -> str:
     else:
         drawn = plots.draw(results, directory, name)
     if docs:
+        FILES.mkdir(exist_ok=True)
+        shutil.copyfile(directory / f"{name}.json", FILES / "figures.json")
         _into_documents(results, text, drawn, name)
     return text
 
 
 def _into_documents(results: Results, text: str, drawn: list[Path], name: str) -> None:
-    PICTURES.mkdir(exist_ok=True)
-    pictures = []
+    pictures = ["[figures.json](benchmarks/figures.json) has every figure of every run.", ""]
     for path in drawn:
         title = path.stem.removeprefix(f"{name}-")
-        shutil.copyfile(path, PICTURES / f"{title}.svg")
+        shutil.copyfile(path, FILES / f"{title}.svg")
         pictures += [f"![{ABOUT[title]}](benchmarks/{title}.svg)", ""]
     replace_block(DOCUMENT, "\n".join(["", *pictures, text]))
     replace_block(README, "\n".join(summary(results)))

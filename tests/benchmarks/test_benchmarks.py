@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 
@@ -100,6 +101,24 @@ def test_the_report_is_written_with_its_plots(results, tmp_path):
     assert drawn == ["tiny-fan_out.svg", "tiny-overview.svg", "tiny-stream.svg"]
     for name in drawn:
         assert ET.parse(tmp_path / name).getroot().tag.endswith("svg")
+
+
+def test_the_documents_get_tables_and_links_that_lead_somewhere(results, tmp_path, monkeypatch):
+    marks = "<!-- benchmarks: begin -->\n<!-- benchmarks: end -->\n"
+    for name, path in (("README", "README.md"), ("DOCUMENT", "docs/benchmarks.md")):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(marks)
+        monkeypatch.setattr(publish, name, tmp_path / path)
+    monkeypatch.setattr(publish, "FILES", tmp_path / "docs" / "benchmarks")
+
+    publish.publish(results, tmp_path / "results", "tiny", docs=True)
+
+    for document in (publish.README, publish.DOCUMENT):
+        text = document.read_text()
+        links = re.findall(r"\]\((\S+)\)", text)
+        assert links
+        assert [link for link in links if not (document.parent / link).exists()] == []
+        assert "| **asgi_shm** |" in text
 
 
 def test_losses_and_duplicates_are_counted(prefix, tmp_path):
