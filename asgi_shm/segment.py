@@ -30,6 +30,7 @@ __all__ = ["Found", "check_owner", "find", "make", "object_name", "unlink"]
 
 SHM: Final = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory is on Linux
 LAYOUT_VERSION: Final[int] = lib.ASHM_LAYOUT_VERSION
+SEMAPHORES: Final[int] = lib.ASHM_SEMAPHORES
 
 _NAME: Final = re.compile(r"asgi_shm\.(\d+)\.([A-Za-z0-9._-]+)")
 
@@ -127,7 +128,7 @@ def make(config: Config) -> None:
     """
     try:
         name = object_name(config.prefix)
-        for number in range(lib.ASHM_SEMAPHORES):
+        for number in range(SEMAPHORES):
             _make_semaphore(f"{name}:{number}", config)
         _make_memory(name, config)
     except posix_ipc.PermissionsError as error:

@@ -60,6 +60,10 @@ PYTHON_ORDER = [
     "cli.messages",
     "cli.verify",
     "cli.cleanup",
+    "cli.finding",
+    "cli.machine",
+    "cli.patient",
+    "cli.doctor",
     "cli.main",
     "__main__",
 ]

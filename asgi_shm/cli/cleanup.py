@@ -45,7 +45,7 @@ def _reap(arguments: Namespace) -> int:
             attachment = layer._attachment  # noqa: SLF001 - what operators do, no API has
             limit = time.monotonic() + _PATIENCE
             while (left := _dead(observer)) and time.monotonic() < limit:
-                progress.show(f"{left} killed processes to clear up after")
+                progress.show(f"{left} gone processes to clear up after")
                 attachment.tick()
                 time.sleep(_PAUSE)  # noqa: ASYNC251 - nothing else runs in this loop
             progress.show("dropping what has expired")
@@ -55,7 +55,7 @@ def _reap(arguments: Namespace) -> int:
 
         left = with_layer(target.layer(), work)
         expired = observer.totals().counters["expired"] - before.counters["expired"]
-    say(f"{dead - left} killed processes cleared up after, {expired} expired messages dropped")
+    say(f"cleared up after {dead - left} gone processes, dropped {expired} expired messages")
     if left:
         raise Failure(
             f"{left} could not be: is a process stopped? (asgi-shm doctor)", Exit.FOUND
@@ -139,7 +139,7 @@ def _unlink_arguments(parser: ArgumentParser) -> None:
 COMMANDS: Final = (
     Command(
         "reap",
-        "clear up after killed processes and drop what has expired, now",
+        "clear up after processes that are gone and drop what has expired, now",
         _reap,
         no_arguments,
         ("asgi-shm reap",),

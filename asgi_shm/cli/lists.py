@@ -263,7 +263,7 @@ def _processes(arguments: Namespace) -> int:
                     process.pending,
                     process.counters["sends"] + process.counters["group_sends"],
                     process.counters["receives"],
-                    "" if process.alive else "killed",
+                    "" if process.alive else "gone",
                     process.command,
                 )
                 for process in found
@@ -276,7 +276,9 @@ def _processes(arguments: Namespace) -> int:
 def _processes_arguments(parser: ArgumentParser) -> None:
     _list_arguments(parser, "command lines", _PROCESSES)
     parser.add_argument(
-        "--dead", action="store_true", help="that were killed and not cleared up after yet"
+        "--dead",
+        action="store_true",
+        help="that are gone (ended or killed) and not cleared up after yet",
     )
 
 

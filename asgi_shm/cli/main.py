@@ -20,7 +20,7 @@ from asgi_shm.errors import (
     SerializationError,
 )
 
-from . import cleanup, lists, messages, target, verify
+from . import cleanup, doctor, lists, messages, target, verify
 from .command import EXITS, Command, Exit, Failure
 from .text import note
 
@@ -30,6 +30,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     *lists.COMMANDS,
     *messages.COMMANDS,
     *verify.COMMANDS,
+    *doctor.COMMANDS,
     *cleanup.COMMANDS,
 )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from asgi_shm import ShmChannelLayer
+from asgi_shm import ShmChannelLayer, unlink
 from asgi_shm.cli.main import main
 from tests.multiprocess.peer import Peer
 from tests.support import TIMEOUT, run_alone
@@ -106,3 +106,19 @@ def site(layer: ShmChannelLayer) -> str:
     run_alone(layer.send("work", {"type": "job", "number": 1, "body": b"\x00x"}))
     run_alone(layer.send("work", {"type": "job", "number": 2}))
     return channel
+
+
+@pytest.fixture
+def make_other() -> Iterator[Callable[[str], str]]:
+    """Makes segments of other prefixes, which the test's process uses, too."""
+    layers = []
+
+    def make(prefix: str) -> str:
+        layers.append(ShmChannelLayer(prefix=prefix))
+        run_alone(layers[-1].new_channel())
+        return prefix
+
+    yield make
+    for layer in layers:
+        run_alone(layer.close())
+        unlink(layer.config.prefix)

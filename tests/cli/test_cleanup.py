@@ -78,7 +78,7 @@ def test_reap(tool, prefix, site, peer):
     done = tool("reap", "--prefix", prefix)
 
     assert (done.code, done.err) == (0, "")
-    assert done.out.startswith("1 killed processes cleared up after, 0 expired")
+    assert done.out.startswith("cleared up after 1 gone processes, dropped 0 expired")
     with Observer(prefix) as observer:
         assert [process.alive for process in observer.processes()] == [True]
 
