@@ -56,6 +56,12 @@ PYTHON_ORDER = [
     "cli.site",
     "cli.target",
     "cli.holders",
+    "cli.snapshot",
+    "cli.status",
+    "cli.view",
+    "cli.screen",
+    "cli.keyboard",
+    "cli.top",
     "cli.lists",
     "cli.messages",
     "cli.verify",
@@ -75,6 +81,7 @@ MAY_IMPORT = {
     "django": {"cli.site"},
     "asgi_shm._ashm": {"_attachment", "_codes", "_names", "inspect", "segment", "serializers"},
     "posix_ipc": {"segment"},
+    "rich": {"cli.screen", "cli.top"},
 }
 
 C_RANK = {name: rank for rank, name in enumerate(chain.from_iterable(C_LAYERS))}

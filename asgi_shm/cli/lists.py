@@ -278,7 +278,7 @@ def _processes_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--dead",
         action="store_true",
-        help="that are gone (ended or killed) and not cleared up after yet",
+        help="that are gone and not cleared up after yet",
     )
 
 

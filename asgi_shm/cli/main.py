@@ -20,13 +20,15 @@ from asgi_shm.errors import (
     SerializationError,
 )
 
-from . import cleanup, doctor, lists, messages, target, verify
+from . import cleanup, doctor, lists, messages, status, target, top, verify
 from .command import EXITS, Command, Exit, Failure
 from .text import note
 
 __all__ = ["COMMANDS", "add_commands", "main", "run"]
 
 COMMANDS: Final[tuple[Command, ...]] = (
+    *top.COMMANDS,
+    *status.COMMANDS,
     *lists.COMMANDS,
     *messages.COMMANDS,
     *verify.COMMANDS,

@@ -56,7 +56,7 @@ def shell(*arguments: str, stdin: str = "", **options: Any) -> Done:
 
 # What is installed may lie where the user may not go: they become one when all is imported.
 AS_USER = """
-import os, sys
+import email.parser, os, sys
 import asgi_shm.cli.main as tool
 tool.parser().format_help()
 user = int(sys.argv[1])

@@ -199,7 +199,7 @@ def test_a_killed_process(prefix, site, peer):
     peer.call("send", "work", {})
     peer.kill()
 
-    assert "1 processes were killed" in only(of_segment(prefix)).what
+    assert "1 processes are gone" in only(of_segment(prefix)).what
 
 
 def test_nobody_uses_it(monkeypatch, prefix, peer):
