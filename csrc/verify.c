@@ -681,9 +681,11 @@ verify(tx *t, char *report, size_t size)
 {
     check c = {.t = t, .report = report, .size = size};
     uint32_t locked = 0;
-    int rc = lock_all(t, &locked);
+    int rc;
 
-    if (rc == 0) {
+    /* As long for each lock as an operation has for its one or two. */
+    t->party.wait_ns *= COMMONS + handle_slots_high(t->party.a);
+    if ((rc = lock_all(t, &locked)) == 0) {
         c.slots = locked - COMMONS;
         rc = check_everything(&c);
     }

@@ -20,8 +20,7 @@ BUSY = """
 import asyncio, os, sys, threading, time
 from asgi_shm import ShmChannelLayer
 
-# However loaded the machine: six threads want the same locks all the time.
-layer = ShmChannelLayer(prefix=sys.argv[1], capacity=10, lock_timeout=60)
+layer = ShmChannelLayer(prefix=sys.argv[1], capacity=10)
 rounds = {}
 
 
