@@ -532,14 +532,12 @@ copy_in_large_steps(char **argv)
 int
 main(int argc, char **argv)
 {
-    enum { SKIPPED = 77 };
     int *result =
         mmap(NULL, sizeof *result, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     scenario sc;
 
     if (!stepper_is_possible()) {
-        puts("skipped: the stepper is for x86-64");
-        return SKIPPED;
+        return tests_skip("the stepper is for x86-64");
     }
     copy_in_large_steps(argv);
     EXPECT(result != MAP_FAILED);

@@ -109,11 +109,8 @@ test_a_formatter_killed_anywhere(void)
 int
 main(void)
 {
-    enum { SKIPPED = 77 };
-
     if (!stepper_is_possible()) {
-        puts("skipped: the stepper is for x86-64");
-        return SKIPPED;
+        return tests_skip("the stepper is for x86-64");
     }
     RUN(test_a_formatter_killed_anywhere);
     return tests_end();

@@ -60,6 +60,10 @@ extern char test_context[400];
 void test_run(const char *name, void (*test)(void));
 int tests_end(void);
 
+/* What main() returns where the system does not let the program test anything: a skip, with its
+ * reason, or with ASHM_NO_SKIP set a failure. */
+int tests_skip(const char *reason);
+
 /* For programs that end without atexit(): another process removes the objects then. */
 void tests_clean_up_when_killed(void);
 

@@ -14,7 +14,7 @@
 
 #include "lab.h"
 
-enum { CHANGES_MAX = 2000, SKIPPED = 77, REFUSED = 3 };
+enum { CHANGES_MAX = 2000, REFUSED = 3 };
 
 typedef struct changes {
     uint64_t code[CHANGES_MAX];
@@ -182,7 +182,6 @@ expect_the_same(const char *name, void (*tried)(ashm *a), char *last)
     by_stepper.n = by_ptrace.n = 0;
     instructions = find_by_ptrace(&by_ptrace, last);
     if (instructions == 0) {
-        puts("skipped: ptrace is refused here");
         return false;
     }
     find_by_stepper(&by_stepper);
@@ -203,8 +202,7 @@ main(void)
     bool possible;
 
     if (!stepper_is_possible()) {
-        puts("skipped: the stepper is for x86-64");
-        return SKIPPED;
+        return tests_skip("the stepper is for x86-64");
     }
     lab_make(&the_lab);
     EXPECT((last = calloc(1, the_lab.stage->map.size)) != NULL);
@@ -213,5 +211,5 @@ main(void)
                expect_the_same("group_send", tell_room, last);
     free(last);
     lab_remove(&the_lab);
-    return possible ? 0 : SKIPPED;
+    return possible ? 0 : tests_skip("ptrace is refused here");
 }
