@@ -96,9 +96,12 @@ def _measure(
             return _run([*command, json.dumps({**order, "layer": None})])
         contender.command(order)  # if it cannot run, no server need be started
         with rack.use(contender.server) as words:
-            spec = contender.spec.filled(words)
+            spec = contender.spec.filled(words).for_run()
             layer = [spec.backend, dict(spec.config)]
-            return _run(contender.command({**order, "layer": layer}))
+            try:
+                return _run(contender.command({**order, "layer": layer}))
+            finally:
+                spec.clean()  # for a cell that was ended
     except Unsuitable as reason:
         return {"unsuitable": str(reason)}
 

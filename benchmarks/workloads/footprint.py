@@ -78,7 +78,7 @@ class Memory(Workload):
         if spec.backend != OURS:
             raise Unsuitable(NOT_SHM)
         self.specs: list[LayerSpec] = []
-        self._spec = spec
+        self._spec = spec.for_run()
 
     async def run(self, seconds: float) -> Outcome:  # noqa: ARG002 -- it counts
         return Outcome({
@@ -141,10 +141,9 @@ class Memory(Workload):
 
     def _layer(self, **config: Any) -> tuple[Any, Callable[[], int]]:
         """Make a layer with a segment of its own, and what tells the memory of it."""
-        given = {key: value for key, value in self._spec.config.items() if key == "prefix"}
-        spec = LayerSpec(self._spec.backend, {**given, **config}).for_run()
+        prefix = f"{self._spec.config['prefix']}.{len(self.specs)}"
+        spec = LayerSpec(self._spec.backend, {"prefix": prefix, **config})
         self.specs.append(spec)
-        prefix = spec.config["prefix"]
 
         def taken() -> int:
             files = [file for file in SHM.iterdir() if prefix in file.name]

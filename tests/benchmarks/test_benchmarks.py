@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks import publish, report
+from benchmarks import publish, report, runner
 from benchmarks.contenders import BASELINE, KNOWN, Contender, chosen
 from benchmarks.layers import OURS, LayerSpec, Unsuitable
 from benchmarks.plan import Plan, workloads
@@ -16,6 +16,7 @@ from benchmarks.servers import SERVERS, Rack, Server
 from benchmarks.store import CellKey, Results
 from benchmarks.targets import verdicts
 from benchmarks.workloads import WORKLOADS
+from tests.support import SHM, leftovers
 
 NOWHERE = Contender("nowhere", "a layer of nowhere", LayerSpec("nowhere_at_all.Layer"))
 NO_SERVER = Contender("no_server", "a layer with no server", LayerSpec(OURS), "none")
@@ -157,6 +158,22 @@ def test_no_repetition_is_begun_that_would_end_too_late(prefix, tmp_path):
 
     assert [len(outcomes) for outcomes in results.cells.values()] == [1] * len(results.cells)
     assert told[-1].endswith("no time for repetition 2")
+
+
+def test_nothing_is_left_in_shared_memory(prefix, tmp_path):
+    run_cells(plan(ours(prefix), keys=("queue", "memory")), tmp_path / "left.jsonl")
+
+    assert [file.name for file in SHM.iterdir() if prefix in file.name] == []
+
+
+def test_a_cell_that_was_killed_leaves_nothing(prefix, tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "CELL_SECONDS", 1.5)
+    given = replace(plan(ours(prefix)), seconds=60)
+
+    results, _ = run_cells(given, tmp_path / "killed.jsonl")
+
+    assert "not done within" in results.reason(cell("send_receive"))
+    assert leftovers(prefix) == []
 
 
 def test_another_plan_is_not_resumed(prefix, tmp_path):
