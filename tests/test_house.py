@@ -62,6 +62,8 @@ PYTHON_ORDER = [
     "cli.screen",
     "cli.keyboard",
     "cli.top",
+    "cli.metrics",
+    "cli.sizing",
     "cli.lists",
     "cli.messages",
     "cli.verify",
@@ -81,7 +83,9 @@ MAY_IMPORT = {
     "django": {"cli.site"},
     "asgi_shm._ashm": {"_attachment", "_codes", "_names", "inspect", "segment", "serializers"},
     "posix_ipc": {"segment"},
+    "prometheus_client": {"cli.metrics"},
     "rich": {"cli.screen", "cli.top"},
+    "shtab": {"cli.main"},
 }
 
 C_RANK = {name: rank for rank, name in enumerate(chain.from_iterable(C_LAYERS))}

@@ -20,11 +20,36 @@ from asgi_shm.errors import (
     SerializationError,
 )
 
-from . import cleanup, doctor, lists, messages, status, target, top, verify
-from .command import EXITS, Command, Exit, Failure
-from .text import note
+from . import (
+    cleanup,
+    doctor,
+    lists,
+    messages,
+    metrics,
+    sizing,
+    status,
+    target,
+    top,
+    verify,
+)
+from .command import EXITS, Command, Exit, Failure, missing_extra
+from .text import note, say
 
 __all__ = ["COMMANDS", "add_commands", "main", "run"]
+
+
+def _completion(arguments: Namespace) -> int:
+    try:
+        import shtab  # noqa: PLC0415 - an extra
+    except ImportError:
+        raise missing_extra("completion", "shtab", "cli") from None
+    say(shtab.complete(parser(), arguments.shell).rstrip())
+    return Exit.OK
+
+
+def _completion_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+
 
 COMMANDS: Final[tuple[Command, ...]] = (
     *top.COMMANDS,
@@ -34,6 +59,20 @@ COMMANDS: Final[tuple[Command, ...]] = (
     *verify.COMMANDS,
     *doctor.COMMANDS,
     *cleanup.COMMANDS,
+    *metrics.COMMANDS,
+    *sizing.COMMANDS,
+    Command(
+        "completion",
+        "write what a shell needs to complete the commands",
+        _completion,
+        _completion_arguments,
+        (
+            "asgi-shm completion bash >~/.local/share/bash-completion/completions/asgi-shm",
+            "asgi-shm completion zsh >~/.zfunc/_asgi-shm",
+        ),
+        "Needs shtab: pip install 'asgi-shm[cli]'.",
+        of_segment=False,
+    ),
 )
 
 _WIDTH: Final = 88

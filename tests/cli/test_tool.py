@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -45,8 +46,7 @@ def test_help_of_a_command_has_examples(tool, command):
     "example", [example for command in COMMANDS for example in command.examples]
 )
 def test_every_example_is_understood(example):
-    name, *arguments = shlex.split(example.partition(" <")[0])
-    arguments = arguments[: arguments.index("&")] if "&" in arguments else arguments
+    name, *arguments = shlex.split(re.split(" [<>]", example)[0])
 
     assert name == "asgi-shm"
     assert parser().parse_args(arguments).command == arguments[0]
