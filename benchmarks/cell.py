@@ -39,6 +39,7 @@ async def measure(key: str, spec: LayerSpec | None, seconds: float) -> dict[str,
         try:
             await work.prepare()
             outcome = await work.run(seconds)
+            outcome.errors = await work.errors()
         finally:
             await work.finish()
         yardsticks.append(yardstick_ns())

@@ -116,6 +116,10 @@ class Crew:
         self._members.append(companion)
         return companion
 
+    async def each(self, command: str) -> list[Any]:
+        """Ask all of them the same."""
+        return [await member.ask(command) for member in self._members]
+
     def stop(self) -> None:
         """Stop all of them."""
         while self._members:

@@ -48,6 +48,8 @@ class Outcome:
     expected: int = 0
     lost: int = 0
     doubled: int = 0
+    errors: dict[str, int] = field(default_factory=dict)
+    """What the layer raised and should not have, and how often."""
 
 
 class Workload:
@@ -62,6 +64,10 @@ class Workload:
     async def run(self, seconds: float) -> Outcome:
         """Measure, for about ``seconds``."""
         raise NotImplementedError
+
+    async def errors(self) -> dict[str, int]:
+        """Say what the layer raised meanwhile that it should not have, and how often."""
+        return {}
 
     async def finish(self) -> None:
         """Give back what prepare() took, also if it came only half-way; not timed."""

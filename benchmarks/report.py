@@ -113,6 +113,17 @@ def reasons(results: Results) -> list[str]:
     return [*lines, ""]
 
 
+def errors(results: Results) -> list[str]:
+    """List what layers raised that they should not have, and how often."""
+    labels = results.header["contenders"]
+    lines = [
+        f"- {labels[key.contender][0]}: {key.workload}: {count} × {error}."
+        for key in results.cells
+        for error, count in results.errors(key).items()
+    ]
+    return [*(lines or ["None."]), ""]
+
+
 def circumstances(results: Results) -> list[str]:
     """Say how it was measured, and on what."""
     plan = results.header["plan"]
@@ -144,6 +155,7 @@ def markdown(results: Results) -> str:
         "## Targets", "", *target_table(results),
         "## Each workload", "", *workload_tables(results),
         "## Floors", "", *floor_tables(results),
+        "## Errors", "", *errors(results),
         "## Not measured", "", *reasons(results),
         "## Circumstances", "", *circumstances(results),
     ])  # fmt: skip

@@ -97,7 +97,11 @@ class Sink(Station):
         layer, channel = self.layer, self.channel
         with collector_off():
             while True:
-                number = (await layer.receive(channel))["number"]
+                try:
+                    number = (await layer.receive(channel))["number"]
+                except Exception as error:  # noqa: BLE001 -- counted: see note()
+                    self.note(error)
+                    continue
                 if number < 0:
                     self.probes += 1
                     continue
@@ -181,7 +185,11 @@ class Members(Station):
     async def _receive(self, channel: str, take: Callable[[int], None]) -> None:
         layer, deaf = self.layer, True
         while True:
-            number = (await layer.receive(channel))["number"]
+            try:
+                number = (await layer.receive(channel))["number"]
+            except Exception as error:  # noqa: BLE001 -- counted: see note()
+                self.note(error)
+                continue
             if number < 0:
                 self._deaf -= deaf
                 deaf = False

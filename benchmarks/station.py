@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,6 +19,7 @@ from .messages import PROBE, message
 PROBE_SECONDS = 0.02
 SUBSCRIBE_SECONDS = 0.2
 WARM_UP_SECONDS = 10.0
+MOST_ERRORS = 1_000
 TOGETHER = 100
 """So many group_adds are under way at a time: some layers need a pause between."""
 
@@ -30,6 +32,7 @@ class Station:
     def __init__(self, spec: LayerSpec) -> None:
         self.spec = spec
         self._tasks: list[asyncio.Task[None]] = []
+        self._raised: Counter[str] = Counter()
 
     async def open(self) -> None:
         """Build the layer in the running loop, and have it deliver one message."""
@@ -72,6 +75,19 @@ class Station:
         for start in range(0, len(names), TOGETHER):
             part = names[start : start + TOGETHER]
             await asyncio.gather(*(self.layer.group_add(group, name) for name in part))
+
+    def note(self, error: BaseException) -> None:
+        """Count what a layer's receive() has raised, so that the caller can try again.
+
+        A site's consumer would have ended there. Raises it when there is no end to it.
+        """
+        self._raised[f"receive raised {type(error).__name__}: {error}"] += 1
+        if self._raised.total() > MOST_ERRORS:
+            raise error
+
+    async def errors(self) -> dict[str, int]:
+        """Say what was noted, and how often."""
+        return dict(self._raised)
 
     def keep(self, task: asyncio.Task[None]) -> None:
         """Cancel ``task`` when the station is closed."""

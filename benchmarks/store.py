@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import statistics
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,6 +81,13 @@ class Results:
         outcomes = [o for o in self.cells.get(key, {}).values() if "figures" in o]
         expected = sum(o["expected"] for o in outcomes)
         return sum(o[what] for o in outcomes) / expected if expected else 0.0
+
+    def errors(self, key: CellKey) -> Counter[str]:
+        """Give what the layer raised and should not have, and how often."""
+        noted: Counter[str] = Counter()
+        for outcome in self.cells.get(key, {}).values():
+            noted.update(outcome.get("errors", {}))
+        return noted
 
     def yardsticks_ns(self) -> Iterator[int]:
         """Give what the fixed piece of work took beside each measurement."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 from benchmarks.crew import Companion, Crew
 from benchmarks.layers import LayerSpec, Unsuitable
@@ -36,6 +37,13 @@ class LayerWorkload(Workload):
         if self.several_processes and reason:
             raise Unsuitable(reason)
         await self.station.open()
+
+    async def errors(self) -> dict[str, int]:
+        """Add up those of all processes."""
+        noted = Counter(await self.station.errors())
+        for errors in await self.crew.each("errors"):
+            noted.update(errors)
+        return dict(noted)
 
     async def finish(self) -> None:
         """Leave nothing behind on the machine."""

@@ -20,7 +20,6 @@ class Idle(LayerWorkload):
     figures: ClassVar = {
         "memory": Figure("memory of the receivers", "B"),
         "processor": Figure("processor time while they wait", "µs/s"),
-        "ended": Figure("receivers that ended with an error", ""),
     }
 
     def __init__(self, spec: LayerSpec, receivers: int) -> None:
@@ -41,8 +40,10 @@ class Idle(LayerWorkload):
         used = time.process_time_ns()
         await asyncio.sleep(seconds)
         used = time.process_time_ns() - used
-        ended = sum(task.done() for task in self.tasks)
-        return Outcome({"memory": memory, "processor": used / 1000 / seconds, "ended": ended})
+        for task in self.tasks:
+            if task.done() and (error := task.exception()):
+                self.station.note(error)
+        return Outcome({"memory": memory, "processor": used / 1000 / seconds})
 
     async def finish(self) -> None:
         for task in self.tasks:

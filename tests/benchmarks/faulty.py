@@ -1,4 +1,4 @@
-"""A layer that loses one message in ten, and delivers another twice."""
+"""A layer that loses one message in ten, delivers another twice, and fails to receive one."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ class FaultyLayer(ShmChannelLayer):
             await super().send(channel, message)
         if fault == 7:
             await super().send(channel, message)
+
+    async def receive(self, channel):
+        message = await super().receive(channel)
+        if message["number"] == 5:
+            raise ConnectionError("the faulty layer was cut off")
+        return message
 
     async def group_send(self, group, message):
         await super().group_send(group, message)
