@@ -74,13 +74,19 @@ PYTHON_ORDER = [
     "cli.doctor",
     "cli.main",
     "__main__",
+    "django.__init__",
+    "django.checks",
+    "django.apps",
+    "django.management.__init__",
+    "django.management.commands.__init__",
+    "django.management.commands.shm",
 ]
 
 # The package works without Channels, and knows the native module in few places: one for
 # what a segment does, one for what is seen of it, one for its constants, one for messages.
 MAY_IMPORT = {
     "channels": {"errors", "layer"},
-    "django": {"cli.site"},
+    "django": {"cli.site", "django.apps", "django.checks", "django.management.commands.shm"},
     "asgi_shm._ashm": {"_attachment", "_codes", "_names", "inspect", "segment", "serializers"},
     "posix_ipc": {"segment"},
     "prometheus_client": {"cli.metrics"},

@@ -6,7 +6,7 @@ import os
 
 SECRET_KEY = "for tests"
 ALLOWED_HOSTS = ["*"]
-INSTALLED_APPS = ["channels"]
+INSTALLED_APPS = ["channels", "asgi_shm.django"]
 ROOT_URLCONF = "tests.deploy.project.asgi"
 ASGI_APPLICATION = "tests.deploy.project.asgi.application"
 CHANNEL_LAYERS = {
