@@ -29,11 +29,12 @@ if TYPE_CHECKING:
 
     from .config import Config
 
-__all__ = ["NEVER", "Attachment"]
+__all__ = ["NEVER", "ROOM", "Attachment"]
 
 _WAIT: Final[int] = lib.ASHM_WAIT
 _WAIT_AS_ONE: Final[int] = lib.ASHM_WAIT | lib.ASHM_OTHERS
 NEVER: Final[int] = lib.ASHM_NEVER
+ROOM: Final[int] = lib.ASHM_ROOM
 
 _send: Final = lib.ashm_send
 _receive: Final = lib.ashm_receive
@@ -391,6 +392,20 @@ class Attachment:
         if code == _EMPTY:
             return None, bool(flags and buffer.out.more)
         raise self._error(code, name.decode())
+
+    def await_room(self, channel: str, capacity: int) -> tuple[bool, bool]:
+        """Count as waiting for room in a channel if it holds `capacity` bodies or more.
+
+        `ready` will give ROOM when it may have some: all who wait for room, in whatever
+        channel, are then to try again. Returns whether it is full, and if so whether the bell
+        was rung meanwhile.
+        """
+        name = encoded(channel, "channel")
+        rung = ffi.new("int *")
+        code = self._call(lib.ashm_await_room, name, len(name), capacity, rung)
+        if code not in (0, lib.ASHM_FULL):
+            raise self._error(code, channel)
+        return code != 0, bool(rung[0])
 
     def unwait(self, channel: str) -> None:
         """Stop waiting for a channel; if this process had the turn it goes on to another."""

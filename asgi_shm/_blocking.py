@@ -22,6 +22,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
+from ._attachment import ROOM
 from ._names import encoded
 from ._patience import Patience
 from .errors import AsgiShmError, LayerClosed, LockTimeout
@@ -101,6 +102,7 @@ class BlockingReceiver:
         self._entries: dict[str, _Entry] = {}
         self._by_cookie: dict[int, _Entry] = {}
         self._waiters: set[_Waiter] = set()
+        self._senders: set[_Waiter] = set()  # those of them that wait for room
 
     def wait(self, channels: Sequence[str], timeout: float | None) -> tuple[str, bytes] | None:
         """Return a body and its channel's full name as soon as there is one; None: too late.
@@ -123,12 +125,36 @@ class BlockingReceiver:
                     patience = Patience(self._lock_timeout)
                     rang = self._sleep(waiter, left)
                 except LockTimeout as refused:
-                    if left <= 0:
-                        raise
                     patience.wait(refused)
         finally:
             self._leave(waiter)
             os.close(waiter.event)
+
+    def wait_for_room(self, channel: str, capacity: int, seconds: float) -> None:
+        """Return when a channel that holds `capacity` messages may have room for one more.
+
+        Or earlier, and after `seconds` at the latest: the caller sends, and comes back if it is
+        full. All who wait for room are told of it, so whatever ends this leaves nothing behind.
+        """
+        waiter = _Waiter()
+        try:
+            with self._lock:
+                self._senders.add(waiter)
+                self._waiters.add(waiter)
+                self._check_open()
+                full, rung = self._attachment.await_room(channel, capacity)
+                if rung:
+                    self._give_turns_out()
+            if full and self._sleep(waiter, min(TICK, seconds)):
+                with self._lock:
+                    self._give_turns_out()
+        finally:
+            self._leave(waiter)
+            os.close(waiter.event)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise LayerClosed("this layer was closed while somebody was waiting")
 
     # -- looking ------------------------------------------------------------------------
 
@@ -139,8 +165,7 @@ class BlockingReceiver:
         with self._lock:
             waiter.renew_in_child()
             self._waiters.add(waiter)
-            if self._closed:  # read after the add: close() wakes whoever is there
-                raise LayerClosed("this layer was closed while a receive was waiting")
+            self._check_open()  # after the add: close() wakes whoever is there
             if rang:
                 self._give_turns_out()
             for channel in channels:
@@ -190,6 +215,9 @@ class BlockingReceiver:
         while True:
             cookies, refused = self._attachment.ready()
             for cookie in cookies:
+                if cookie == ROOM:
+                    for sender in tuple(self._senders):
+                        sender.wake()
                 entry = self._by_cookie.get(cookie)
                 if entry is not None:
                     self._give_turn(entry)
@@ -219,6 +247,7 @@ class BlockingReceiver:
             if waiter.process != os.getpid():
                 return  # see renew_in_child()
             self._waiters.discard(waiter)
+            self._senders.discard(waiter)
             for entry in waiter.entries:
                 entry.waiters.remove(waiter)
                 if not entry.waiters:

@@ -20,6 +20,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, TypeAlias
 
+from ._attachment import ROOM
 from ._log import SeldomLogger
 from ._patience import PAUSE, Patience
 from .errors import AsgiShmError, LayerClosed, LockTimeout
@@ -111,6 +112,7 @@ class Receiver:
         self._entries: dict[str, _Entry] = {}
         self._by_cookie: dict[int, _Entry] = {}
         self._watches: dict[asyncio.AbstractEventLoop, _Watch] = {}
+        self._senders: set[_Future] = set()  # that wait for room, in whatever channel
 
     async def wait(self, channel: str) -> bytes:
         """Return the oldest body of a channel, as soon as there is one.
@@ -159,9 +161,45 @@ class Receiver:
             watch.inside -= 1
             self._leave(entry, future, served=body is not None)
 
+    async def wait_for_room(self, channel: str, capacity: int, seconds: float) -> None:
+        """Return when a channel that holds `capacity` messages may have room for one more.
+
+        Or after `seconds`. Others may be faster: the caller sends, and comes back if it is
+        full again.
+        """
+        loop = asyncio.get_running_loop()
+        future: _Future = loop.create_future()
+        watch = self._watches.get(loop) or self._add_watch(loop)
+        watch.inside += 1
+        timer = None
+        self._senders.add(future)  # before the native wait, so that nobody misses it
+        try:
+            self._check_open()
+            if watch.tick is None:
+                self._watch(watch)
+            full, rung = self._attachment.await_room(channel, capacity)
+            if full:
+                if rung:
+                    self._dispatch(loop)
+                timer = loop.call_later(seconds, _settle, future, None)
+                # Cancelled here: all others that wait are told as well, so nothing is lost.
+                await future
+        except LockTimeout:  # the caller sends again, and gives up in time
+            await asyncio.sleep(PAUSE)
+        finally:
+            if timer is not None:
+                timer.cancel()
+            watch.inside -= 1
+            self._senders.discard(future)
+
+    def _wake_senders(self) -> None:
+        for future in tuple(self._senders):
+            with contextlib.suppress(RuntimeError):  # its loop is closed
+                future.get_loop().call_soon_threadsafe(_settle, future, None)
+
     def _check_open(self) -> None:
         if self._closed:
-            raise LayerClosed("this layer was closed while a receive was waiting")
+            raise LayerClosed("this layer was closed while somebody was waiting")
 
     # -- who waits ----------------------------------------------------------------------
 
@@ -283,6 +321,9 @@ class Receiver:
         for watch in watches:
             others += watch.inside
         for cookie in cookies:
+            if cookie == ROOM:
+                self._wake_senders()
+                continue
             entry = self._by_cookie.get(cookie)
             # None: its last coroutine has left since, and unwait has passed the turn on.
             if entry is not None and self._wake(entry, running):
@@ -358,6 +399,7 @@ class Receiver:
 
     def _wake_all(self, error: Exception | None = None) -> None:
         """Let all look again, or fail."""
+        self._wake_senders()
         with self._lock:
             entries = list(self._entries.values())
         for entry in entries:
@@ -428,6 +470,7 @@ class Receiver:
         watch.tick = watch.loop.call_later(TICK, self._on_tick, watch)
         self._drop_idle_entries()
         self._take_back_turns(watch.loop)
+        self._wake_senders()  # what has expired may not have been dropped yet
         try:
             self._attachment.tick()
         except AsgiShmError as error:

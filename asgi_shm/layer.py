@@ -5,6 +5,7 @@ It follows the channel layer specification of Channels 4; "spec" below names its
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from ._base import Delivery, LayerBase, delivery_of, random_part
 from ._patience import Patience
 from ._receiver import Receiver
-from .errors import LockTimeout
+from .errors import ChannelFull, LockTimeout, MemoryFull
 from .serializers import pack, unpack
 
 if TYPE_CHECKING:
@@ -42,9 +43,9 @@ class ShmChannelLayer(LayerBase, BaseChannelLayer):
     opens nothing; the segment is made or opened at the first call.
 
     Any coroutine may run in any event loop and thread, and in a process that was forked since.
-    Only `receive` waits for other processes' work. Where a process was stopped inside an
-    operation every call may wait for it, up to `lock_timeout`, and then raises LockTimeout; the
-    event loop runs on meanwhile.
+    Only `receive` waits for other processes' work, and `send` if it is told to. Where a process
+    was stopped inside an operation every call may wait for it, up to `lock_timeout`, and then
+    raises LockTimeout; the event loop runs on meanwhile.
 
     Raises ConfigError for an option that is unknown or out of range.
     """
@@ -66,15 +67,22 @@ class ShmChannelLayer(LayerBase, BaseChannelLayer):
             return await self._again(refused, call)
 
     async def send(
-        self, channel: str, message: dict[str, Any], *, expiry: float | None = None
+        self,
+        channel: str,
+        message: dict[str, Any],
+        *,
+        expiry: float | None = None,
+        timeout: float | None = None,
     ) -> None:
-        """Append `message` to `channel`. Does not wait for room.
+        """Append `message` to `channel`.
 
-        It lives for `expiry` seconds, or as the layer's option says. A message to a channel of
-        a process that is gone is dropped. Raises ChannelFull if the channel holds its capacity
-        of unread messages, or (MemoryFull) if no memory is left; MessageTooLarge;
-        SerializationError if the message holds what the specification does not allow;
-        InvalidName. In all these cases nothing was sent.
+        It lives for `expiry` seconds, or as the layer's option says. A full channel is
+        ChannelFull at once, or with a `timeout` if it has no room for so many seconds: who
+        waits for room is woken when there may be some, and it goes to whoever is first.
+        A message to a channel of a process that is gone is dropped. Raises ChannelFull if the
+        channel holds its capacity of unread messages, or, without waiting, MemoryFull (which is
+        one) if no memory is left; MessageTooLarge; SerializationError if the message holds what
+        the specification does not allow; InvalidName. In all these cases nothing was sent.
 
         Spec: "Specification Details", "Messages", "Capacity".
         """
@@ -86,6 +94,30 @@ class ShmChannelLayer(LayerBase, BaseChannelLayer):
         except LockTimeout as refused:
             send = partial(self._attachment.send, channel, body, expiry_ns, capacity)
             await self._again(refused, send)
+        except ChannelFull as full:
+            if timeout is None or isinstance(full, MemoryFull):
+                raise
+            send = partial(self._attachment.send, channel, body, expiry_ns, capacity)
+            await self._send_when_there_is_room(send, channel, capacity, timeout)
+
+    async def _send_when_there_is_room(
+        self, send: Callable[[], None], channel: str, capacity: int, seconds: float
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while True:
+            try:
+                await self._call(send)
+            except MemoryFull:  # noqa: PERF203 - it comes round seldom
+                raise
+            except ChannelFull:
+                left = end - loop.time()
+                if left <= 0:
+                    raise
+                # Cancelled here: nothing was sent.
+                await self._receiver.wait_for_room(channel, capacity, left)
+            else:
+                return
 
     async def receive(self, channel: str) -> dict[str, Any]:
         """Return the oldest message of `channel`, waiting until there is one.

@@ -21,7 +21,7 @@ from ._base import Delivery, LayerBase, delivery_of, random_part
 from ._blocking import BlockingReceiver
 from ._names import explain
 from ._patience import Patience
-from .errors import InvalidName, LockTimeout
+from .errors import ChannelFull, InvalidName, LockTimeout, MemoryFull
 from .serializers import pack, unpack
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ class SyncShmChannelLayer(LayerBase):
     anything, several may wait in `receive` at once, and a child of a fork uses it as its own.
     In a ``with`` statement it is closed at the end.
 
-    Only `receive` waits, if it is told to. Where a process was stopped inside an operation
-    every call may wait for it, up to `lock_timeout`, and then raises LockTimeout.
+    Only `receive` and `send` wait, if they are told to. Where a process was stopped inside an
+    operation every call may wait for it, up to `lock_timeout`, and then raises LockTimeout.
 
     Raises ConfigError for an option that is unknown or out of range.
     """
@@ -85,15 +85,22 @@ class SyncShmChannelLayer(LayerBase):
     # -- messages -----------------------------------------------------------------------
 
     def send(
-        self, channel: str, message: dict[str, Any], *, expiry: float | None = None
+        self,
+        channel: str,
+        message: dict[str, Any],
+        *,
+        expiry: float | None = None,
+        timeout: float | None = None,
     ) -> None:
-        """Append `message` to `channel`. Does not wait for room.
+        """Append `message` to `channel`.
 
-        It lives for `expiry` seconds, or as the layer's option says. A message to a channel
-        of a process that is gone is dropped. Raises ChannelFull if the channel holds its
-        capacity of unread messages, or (MemoryFull) if no memory is left; MessageTooLarge;
-        SerializationError if the message holds what the specification does not allow;
-        InvalidName. In all these cases nothing was sent.
+        It lives for `expiry` seconds, or as the layer's option says. A full channel is
+        ChannelFull at once, or with a `timeout` if it has no room for so many seconds: who
+        waits for room is woken when there may be some, and it goes to whoever is first.
+        A message to a channel of a process that is gone is dropped. Raises ChannelFull if the
+        channel holds its capacity of unread messages, or, without waiting, MemoryFull (which is
+        one) if no memory is left; MessageTooLarge; SerializationError if the message holds what
+        the specification does not allow; InvalidName. In all these cases nothing was sent.
 
         Spec: "send".
         """
@@ -105,6 +112,26 @@ class SyncShmChannelLayer(LayerBase):
         except LockTimeout as refused:
             send = partial(self._attachment.send, channel, body, expiry_ns, capacity)
             self._again(refused, send)
+        except ChannelFull as full:
+            if timeout is None or isinstance(full, MemoryFull):
+                raise
+            send = partial(self._attachment.send, channel, body, expiry_ns, capacity)
+            self._send_when_there_is_room(send, channel, capacity, timeout)
+
+    def _send_when_there_is_room(
+        self, send: Callable[[], None], channel: str, capacity: int, seconds: float
+    ) -> None:
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                return self._call(send)
+            except MemoryFull:  # noqa: PERF203 - it comes round seldom
+                raise
+            except ChannelFull:
+                left = end - time.monotonic()
+                if left <= 0:
+                    raise
+                self._call(self._receiver.wait_for_room, channel, capacity, left)
 
     def receive(
         self,

@@ -129,7 +129,7 @@ typedef struct {
  *
  * With ASHM_WAIT an empty channel is marked as awaited and the doorbell armed:
  * when a message arrives the descriptor of ashm_bell() becomes readable, and
- * ashm_ready() gives `cookie` (one for each awaited channel). If the doorbell
+ * ashm_ready() gives `cookie` (one for each awaited channel; not 0). If the doorbell
  * was rung meanwhile the return value is ASHM_EMPTY and out->more is 1: call
  * ashm_ready() without waiting for the descriptor.
  *
@@ -139,6 +139,16 @@ typedef struct {
 ASHM_API int ashm_receive(ashm *handle, const char *channel, size_t channel_length,
                           unsigned flags, uint64_t cookie, void *buffer, size_t size,
                           ashm_received *out);
+
+enum { ASHM_ROOM = 0 }; /* a cookie: see below */
+
+/* ASHM_FULL: the channel holds `capacity` messages or more, and this process waits for room
+ * in it. When there may be some ashm_ready() gives the cookie ASHM_ROOM; all who wait for
+ * room, in whatever channel, are then to send, or to call this, again. *rung is 1 if it was
+ * rung meanwhile, as with ashm_receive(). 0: there is room. Nothing undoes it: who does not
+ * want to send any more is rung once for nothing. */
+ASHM_API int ashm_await_room(ashm *handle, const char *channel, size_t channel_length,
+                             uint32_t capacity, int *rung);
 
 /* Stop waiting for a channel; another process that waits for it is woken in
  * this one's stead if a message is there. */

@@ -190,6 +190,27 @@ ashm_receive(ashm *a, const char *channel, size_t channel_length, unsigned flags
     OPERATION(a, t, receive(&t, channel, channel_length, flags, cookie, buffer, size, out));
 }
 
+static int
+await_room(tx *t, const char *channel, size_t channel_length, uint32_t capacity, int *rung)
+{
+    int bell, rc;
+
+    if ((rc = doorbell_open(t->party.a, &bell)) != 0) {
+        return rc;
+    }
+    return exchange_await_room(t, channel, channel_length, capacity, rung);
+}
+
+int
+ashm_await_room(ashm *a, const char *channel, size_t channel_length, uint32_t capacity,
+                int *rung)
+{
+    if (!names_is_channel(channel, channel_length)) {
+        return ASHM_BAD_NAME;
+    }
+    OPERATION(a, t, await_room(&t, channel, channel_length, capacity, rung));
+}
+
 int
 ashm_unwait(ashm *a, const char *channel, size_t channel_length)
 {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "hash.h"
+#include "room.h"
 #include "slots.h"
 
 uint32_t
@@ -17,8 +18,13 @@ channel_make(tx *t, uint32_t hash, const char *name, size_t length)
 void
 channel_set_capacity(tx *t, channel_shm *channel, uint32_t capacity)
 {
-    if (channel->capacity != capacity) {
+    uint32_t before = channel->capacity;
+
+    if (before != capacity) {
         tx_set32(t, &channel->capacity, capacity);
+        if (capacity > before) {
+            room_made(t, channel);
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 #include "doorbell.h"
 #include "messages.h"
+#include "room.h"
 #include "slots.h"
 
 /* ---- send ---- */
@@ -213,6 +214,19 @@ take_or_await(tx *t, const reception *r)
     return rc;
 }
 
+/* Arm the bell, unless something has come since its word was `seen`. */
+static bool
+rung_meanwhile(ashm *a, uint64_t seen)
+{
+    while (!doorbell_arm(a, seen)) {
+        seen = doorbell_read(a);
+        if (exchange_may_be_ready(a)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int
 exchange_receive(tx *t, const char *name, size_t name_length, unsigned flags, uint64_t cookie,
                  void *buffer, size_t size, ashm_received *out)
@@ -245,14 +259,52 @@ exchange_receive(tx *t, const char *name, size_t name_length, unsigned flags, ui
         t->fault = 0;
         (void)message_drop_held(t); /* if it fails, the lane's next user gives it back */
     } else if (rc == ASHM_EMPTY && (flags & ASHM_WAIT) != 0) {
-        out->more = 0;
-        while (!doorbell_arm(a, seen)) {
-            seen = doorbell_read(a);
-            if (exchange_may_be_ready(a)) {
-                out->more = 1;
-                break;
-            }
-        }
+        out->more = rung_meanwhile(a, seen);
+    }
+    return rc;
+}
+
+/* ---- waiting for room ---- */
+
+static int
+await_room(tx *t, const address *to, const char *name, size_t length, uint32_t capacity)
+{
+    uint32_t channel = channel_find(t, to->hash, name, length);
+    channel_shm *c;
+    int rc;
+
+    if (channel == 0) {
+        return tx_commit(t);
+    }
+    c = channel_at(t, channel);
+    if ((rc = queue_expire(t, c)) != 0 || c->live < capacity) {
+        return rc;
+    }
+    room_await(t, c);
+    /* Killed before: nobody waits. After: somebody rings us for nothing. */
+    return (rc = tx_commit(t)) != 0 ? rc : ASHM_FULL;
+}
+
+int
+exchange_await_room(tx *t, const char *name, size_t length, uint32_t capacity, int *rung)
+{
+    ashm *a = t->party.a;
+    address to = slots_address(a, name, length);
+    uint64_t seen = doorbell_read(a);
+    int rc;
+
+    if (to.mailbox == MAILBOXES) {
+        return 0;
+    }
+    if ((rc = mailbox_enter(t, to.mailbox)) != 0) {
+        return rc;
+    }
+    if (slots_is_there(t, &to)) {
+        rc = await_room(t, &to, name, length, capacity);
+    }
+    mailbox_leave(t);
+    if (rc == ASHM_FULL) {
+        *rung = rung_meanwhile(a, seen);
     }
     return rc;
 }
@@ -287,7 +339,8 @@ exchange_may_be_ready(const ashm *a)
     uint32_t slot = a->own->slot;
 
     if (mailbox_may_have_broadcasts(a, COMMONS + slot) ||
-        waiters_may_be_ready(a, COMMONS + slot, slot)) {
+        waiters_may_be_ready(a, COMMONS + slot, slot) ||
+        atomic_load_explicit(&handle_slot(a, slot)->room, memory_order_relaxed) != 0) {
         return true;
     }
     for (uint32_t i = 0; i < COMMONS; i++) {
@@ -335,6 +388,11 @@ exchange_ready(tx *t, uint64_t *cookies, size_t size, size_t *count)
     size_t n = 0;
     int rc = 0;
 
+    /* Taken before its senders try again. */
+    if (size > 0 && atomic_exchange_explicit(&handle_slot(a, own - COMMONS)->room, 0,
+                                             memory_order_acquire) != 0) {
+        cookies[n++] = ASHM_ROOM;
+    }
     if (mailbox_may_have_broadcasts(a, own) || waiters_may_be_ready(a, own, own - COMMONS)) {
         rc = ready_in(t, own, cookies, size, &n);
     }

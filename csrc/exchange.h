@@ -23,6 +23,10 @@ int exchange_send(tx *t, const char *channel, size_t channel_length, const void 
 int exchange_receive(tx *t, const char *channel, size_t channel_length, unsigned flags,
                      uint64_t cookie, void *buffer, size_t size, ashm_received *out);
 
+/* As ashm_await_room(). The bell is open. */
+int exchange_await_room(tx *t, const char *channel, size_t channel_length, uint32_t capacity,
+                        int *rung);
+
 int exchange_unwait(tx *t, const char *channel, size_t channel_length);
 
 /* As ashm_ready(), without the bell. */

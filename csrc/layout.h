@@ -111,7 +111,10 @@ typedef struct node_shm {
     uint8_t log2; /* channel: of the entries of its ring; 0: they are in the record */
 } node_shm;
 
-enum { NODE_NEW = 1 }; /* made since the sweep last came by */
+enum {
+    NODE_NEW = 1,    /* made since the sweep last came by */
+    NODE_SENDERS = 2 /* a channel: processes wait until it has room; it holds a message */
+};
 
 /* A cell of a queue. message == 0: a hole, left where a message expired. */
 typedef struct entry_shm {
@@ -242,6 +245,7 @@ typedef struct mailbox_shm {
     atomic_u32 broadcast_head, broadcast_tail; /* read without the lock as a hint */
     table_shm table;
     heap_shm heap;
+    uint64_t senders[BELL_WORDS]; /* slots that wait for room in a channel: room.h */
     waitlist_shm own; /* of the slot that the mailbox belongs to */
 #define X(name, unit, help) uint64_t name;
     MAILBOX_COUNTERS(X)
@@ -295,7 +299,8 @@ typedef struct slot_shm {
     uint32_t pid; /* as its own namespace sees it; for messages to people */
     uint32_t nonce; /* 16 random bits of the client's name */
     uint64_t since; /* clock when it was claimed */
-    uint8_t pad1[CACHE_LINE - 24];
+    atomic_u32 room; /* 1: a channel may have room for what it waits to send: room.h */
+    uint8_t pad1[CACHE_LINE - 28];
     atomic_u64 bell; /* sequence << 1 | armed: see doorbell.h */
     uint8_t pad2[CACHE_LINE - 8];
     lane_counters before; /* what its lanes had counted, in sum, when it was claimed */

@@ -2,12 +2,13 @@
 #include "queue.h"
 
 #include "messages.h"
+#include "room.h"
 
 enum {
     LOG2_INLINE = 1,
     LOG2_PAGE = 8, /* the largest ring without a page of page numbers */
     LOG2_MAX = 18, /* ASHM_CAPACITY_MAX entries */
-    DROPS = 8      /* entries that one transaction drops: some 20 stores each */
+    DROPS = 8      /* entries that one transaction drops: some 20 stores each, 10 once */
 };
 
 _Static_assert(INLINE_ENTRIES == 1 << LOG2_INLINE, "layout");
@@ -212,6 +213,7 @@ queue_pop(tx *t, channel_shm *channel, uint32_t position)
 {
     tx_set32(t, &channel->head, position + 1);
     tx_set32(t, &channel->live, channel->live - 1);
+    room_made(t, channel);
 }
 
 /* Drop the entry at a position, leaving a hole, or nothing at the head. */
@@ -226,6 +228,7 @@ drop(tx *t, channel_shm *channel, uint32_t position)
     if (position == channel->head) {
         tx_set32(t, &channel->head, position + 1);
     }
+    room_made(t, channel);
 }
 
 int

@@ -190,6 +190,8 @@ check_entries(check *c, channel_shm *channel)
         live++;
         count_ref(c, entry->message, 1, "queue entry");
     }
+    EXPECT(c, live != 0 || (channel->node.flags & NODE_SENDERS) == 0,
+           "channel: it is empty, and senders wait for room in it");
     EXPECT(c, live == channel->live, "channel: counts %u messages, has %u", channel->live,
            live);
 }

@@ -227,6 +227,34 @@ expect_told(lab *l, const char *awaited)
     EXPECT(told);
 }
 
+static uint32_t
+count_messages(ashm *a, const char *channel)
+{
+    ashm_channel found;
+
+    OK(ashm_ask_channel(a, channel, strlen(channel), &found));
+    return found.pending;
+}
+
+/* This process waits to send. As above, if the channel has room by now. */
+static void
+expect_told_of_room(lab *l, const char *full)
+{
+    uint64_t cookies[8];
+    size_t n;
+    bool told = false;
+
+    if (full == NULL || count_messages(l->copy, full) >= SCENARIO_FULL) {
+        return;
+    }
+    EXPECT(is_readable(l->stage_bell) || is_readable(l->copy_bell));
+    OK(ashm_ready(l->copy, cookies, 8, &n));
+    for (size_t i = 0; i < n; i++) {
+        told |= cookies[i] == ASHM_ROOM;
+    }
+    EXPECT(told);
+}
+
 /* Copy, recover, and tell what there is. */
 static void
 kill_and_tell(lab *l, const scenario *sc, way how, uint32_t victim, facts *f)
@@ -239,6 +267,7 @@ kill_and_tell(lab *l, const scenario *sc, way how, uint32_t victim, facts *f)
     recover(l, how, victim);
     verified(l->copy);
     expect_told(l, sc->awaited);
+    expect_told_of_room(l, sc->full);
     operate(l->copy);
     tick(l->copy, 2); /* again, and there is nothing to recover */
     verified(l->copy);

@@ -214,6 +214,35 @@ receive_work(ashm *a)
 }
 
 static int
+await_room(ashm *a)
+{
+    int rung;
+    int rc = ashm_await_room(a, "work", 4, SCENARIO_FULL, &rung);
+
+    return rc == ASHM_FULL ? 0 : rc;
+}
+
+static void
+we_wait_for_room(lab *l)
+{
+    fill_channel(l->stage, "work", 1, SCENARIO_FULL);
+    OK(await_room(l->stage));
+}
+
+/* The oldest expires at once. */
+static void
+we_wait_for_what_is_over(lab *l)
+{
+    int rung;
+
+    fill_with_expired(l->stage, "work", 1, 1);
+    fill_channel(l->stage, "work", 2, SCENARIO_FULL - 1);
+    ashm_set_clock(l->stage, LAB_NOW - 100 * SECOND);
+    EXPECT_EQ(ashm_await_room(l->stage, "work", 4, SCENARIO_FULL, &rung), ASHM_FULL);
+    lab_settle_down(l->stage);
+}
+
+static int
 receive_nothing(ashm *a)
 {
     return lab_receive(a, "work") == 0 ? ASHM_EMPTY : 0;
@@ -782,6 +811,22 @@ static const scenario SCENARIOS[] = {
      .result = ASHM_EMPTY},
     {.name = "receive: of a family", .operation = receive_family, .stage = two_of_a_family},
     {.name = "receive: its own", .operation = receive_own, .child = child_sends_to_itself},
+    {.name = "receive: a sender waits for room",
+     .operation = receive_work,
+     .stage = we_wait_for_room,
+     .full = "work"},
+    {.name = "sweep: a sender waits for what is over",
+     .operation = sweep,
+     .stage = we_wait_for_what_is_over,
+     .full = "work"},
+    {.name = "flush: a sender waits for room",
+     .operation = flush_all,
+     .stage = we_wait_for_room,
+     .full = "work"},
+    {.name = "await_room: another waits as well",
+     .operation = await_room,
+     .stage = we_wait_for_room,
+     .full = "work"},
     {.name = "receive: its turn",
      .operation = receive_work,
      .child = child_awaits_work,
@@ -1060,6 +1105,7 @@ static const operation OPERATIONS[] = {
     {.name = "send to another process", .run = send_more_to_ours},
     {.name = "receive", .run = receive_if_any, .results = {[FRESH] = ASHM_EMPTY}},
     {.name = "receive and wait", .run = receive_turn, .results = {[FRESH] = ASHM_EMPTY}},
+    {.name = "await_room", .run = await_room},
     {.name = "unwait", .run = unwait_work},
     {.name = "bell", .run = bell},
     {.name = "ready", .run = ready_if_any},

@@ -26,11 +26,13 @@ typedef struct scenario {
     void (*others)(ashm *a);
     /* The channel that this process waits for, with the cookie below. */
     const char *awaited;
+    /* The channel that this process waits to have room, as long as it holds SCENARIO_FULL. */
+    const char *full;
     /* Somebody was killed before, in this. */
     const struct scenario *predecessor;
 } scenario;
 
-enum { SCENARIO_COOKIE = 7 };
+enum { SCENARIO_COOKIE = 7, SCENARIO_FULL = 4 };
 
 /* The so-manyth scenario. false: there are no more. */
 bool scenario_get(size_t index, scenario *sc);

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from asgi_shm import LayerClosed, ShmChannelLayer, _blocking, _receiver, unlink
-from tests.support import NO_TICK, soon
+from asgi_shm import ChannelFull, LayerClosed, ShmChannelLayer, _blocking, _receiver, unlink
+from tests.support import NO_TICK, TIMEOUT, soon
 from tests.sync.conftest import Task, begin_receive, until, waiting
 
 DESCRIPTORS = Path("/proc/self/fd")
@@ -159,6 +159,75 @@ async def test_a_loop_and_threads_wait_in_one_process(make_layer, prefix, monkey
     assert await soon(coroutine) == {"number": 1}
     assert task.result() == ("to-thread", {"number": 2})
     await loops.close()
+
+
+def begin_send(layer, channel, number):
+    before = waiting_senders(layer)
+    task = Task(layer.send, channel, {"number": number}, timeout=TIMEOUT)
+    until(lambda: task.done() or waiting_senders(layer) > before)
+    return task
+
+
+def waiting_senders(layer):
+    with layer._receiver._lock:
+        return len(layer._receiver._senders)
+
+
+def test_a_sender_waits_for_room(make_layer):
+    layer, other = make_layer(capacity=1), make_layer(capacity=1)
+    layer.send("a", {"number": 0})
+    tasks = [begin_send(each, "a", number) for number in (1, 2) for each in (layer, other)]
+    received = [other.receive(["a"], block=True)[1]["number"] for _ in range(5)]
+    for task in tasks:
+        task.result()
+
+    assert sorted(received) == [0, 1, 1, 2, 2]
+    assert waiting_senders(layer) == waiting_senders(other) == 0
+
+
+def test_a_sender_whose_time_is_over(make_layer):
+    layer = make_layer(capacity=1)
+    layer.send("a", {"number": 0})
+    for timeout in (0, 0.01):
+        with pytest.raises(ChannelFull):
+            layer.send("a", {}, timeout=timeout)
+
+    assert layer.channel_size("a") == 1
+
+
+def test_a_pipe_of_threads_loses_nothing(make_layer):
+    """Senders and receivers wait for each other all the time; no tick helps."""
+    layers = [make_layer(capacity=2), make_layer(capacity=2)]
+    received = []
+
+    def send(layer, first):
+        for number in range(first, first + 500):
+            layer.send("a", {"number": number}, timeout=TIMEOUT)
+
+    def take(layer):
+        while (number := layer.receive(["a"], block=True)[1]["number"]) >= 0:
+            received.append(number)
+
+    readers = [Task(take, layer) for layer in layers]
+    writers = [Task(send, layers[index % 2], 1000 * index) for index in range(4)]
+    for writer in writers:
+        writer.result()
+    for _ in readers:
+        layers[0].send("a", {"number": -1}, timeout=TIMEOUT)
+    for reader in readers:
+        reader.result()
+
+    assert sorted(received) == [1000 * i + n for i in range(4) for n in range(500)]
+
+
+def test_close_ends_the_wait_of_a_sender(make_layer):
+    layer = make_layer(capacity=1)
+    layer.send("a", {})
+    task = begin_send(layer, "a", 1)
+    layer.close()
+
+    with pytest.raises(LayerClosed):
+        task.result()
 
 
 @pytest.fixture
