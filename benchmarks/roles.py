@@ -56,6 +56,7 @@ class FifoEcho:
         """Begin to answer on ``far`` what comes on ``near``."""
         self._end = FifoEnd(near, far)
         self._task = asyncio.ensure_future(self._echo())
+        await asyncio.sleep(0)  # so that it waits before anything can come
 
     async def close(self) -> None:
         """Stop."""
