@@ -16,7 +16,7 @@ from .layers import Unsuitable
 from .machine import facts
 from .plan import CELL_SECONDS, Plan
 from .servers import Rack
-from .store import CellKey, Results, Store
+from .store import FAILED, CellKey, Results, Store
 
 Progress = Callable[[str], None]
 
@@ -120,7 +120,7 @@ def _run(command: list[str]) -> dict[str, Any]:
         return {"unsuitable": f"not done within {CELL_SECONDS:.0f} s"}
     if process.returncode != 0:
         last = process.stderr.strip().splitlines()[-1:] or [f"exit {process.returncode}"]
-        return {"unsuitable": f"failed: {last[0]}"}
+        return {"unsuitable": FAILED + last[0]}
     outcome: dict[str, Any] = json.loads(process.stdout)
     return outcome
 

@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+FAILED = "failed: "
+"""How the reason begins of what went wrong, and cannot be told beforehand."""
+
 FLOOR = ""
 """What stands for the contender where a floor was measured."""
 
@@ -117,12 +120,19 @@ class Store:
             self.results = Results.read(path)
             if self.results.header.get("plan") != header["plan"]:
                 raise SystemExit(f"{path} is of another plan: run without --resume")
+            self._forget_failures()
 
     def add(self, key: CellKey, repetition: int, outcome: dict[str, Any]) -> None:
         """Keep one more outcome."""
         self.results.add(key, repetition, outcome)
         with self._path.open("a") as file:
             file.write(_line(key, repetition, outcome))
+
+    def _forget_failures(self) -> None:
+        """Drop what failed: unlike what cannot run here, it may go well another time."""
+        for key in list(self.results.cells):
+            if self.results.reason(key).startswith(FAILED):
+                del self.results.cells[key]
 
     def forget(self, names: Sequence[str]) -> None:
         """Drop the cells of workloads and contenders of these names."""

@@ -42,7 +42,7 @@ def percent(share: float) -> str:
     """Write a share; nothing for none, since most are."""
     if share == 0:
         return "0"
-    return f"{100 * share:.2g} %" if share >= 0.0001 else "< 0.01 %"
+    return f"{number(100 * share)} %" if share >= 0.0001 else "< 0.01 %"
 
 
 def table(headings: list[str], rows: list[list[str]], *, left: int = 1) -> list[str]:

@@ -153,6 +153,17 @@ def test_a_run_that_was_ended_goes_on(prefix, tmp_path):
     assert len(told) == 3
 
 
+def test_what_failed_is_tried_again(prefix, tmp_path):
+    path = tmp_path / "failed.jsonl"
+    broken = ours(prefix, capacity=-1)  # a ConfigError, when the cell makes the layer
+    results, _ = run_cells(plan(broken), path)
+    assert "ConfigError" in results.reason(cell("send_receive"))
+
+    results, _ = run_cells(plan(ours(prefix)), path, resume=True)
+
+    assert results.median(cell("send_receive"), "time") > 0
+
+
 def test_no_repetition_is_begun_that_would_end_too_late(prefix, tmp_path):
     given = replace(plan(ours(prefix), repetitions=3), minutes=0.0)
 
