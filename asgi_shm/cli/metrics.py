@@ -108,6 +108,7 @@ class _Families:
             scale = 1e9 if counter.unit == _NANOSECONDS else 1
             self.counters[counter.name].add_metric([prefix], value / scale)
         gauges = _gauges(totals, observer.processes(), channels)
+        gauges["groups"] = len(observer.groups())
         for name, gauge in self.gauges.items():
             gauge.add_metric([prefix], gauges[name])
         for section, memory in (
@@ -134,7 +135,6 @@ def _gauges(
         "processes": alive,
         "gone_processes": len(processes) - alive,
         "channels": totals.channels,
-        "groups": totals.groups,
         "members": totals.members,
         "pending": totals.pending,
         "oldest_message_age": max((one.age for one in channels if one.pending), default=0.0),

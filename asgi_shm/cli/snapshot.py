@@ -23,7 +23,8 @@ class Snapshot:
     totals: Totals
     processes: list[Process]
     channels: list[Channel]  # the fullest
-    groups: list[Group]  # the largest
+    groups: list[Group]  # the largest, of
+    group_count: int  # (the totals count a group once for each process)
     locks: list[Lock]  # that somebody waits for
 
     @property
@@ -70,12 +71,14 @@ class Rates:
 
 def take(observer: Observer, few: int) -> Snapshot:
     """Look at a segment; at `few` of its channels and groups in particular."""
+    groups = observer.groups()
     return Snapshot(
         observer.prefix,
         time.monotonic(),
         observer.totals(),
         observer.processes(),
         heapq.nlargest(few, observer.channels(), key=lambda one: (one.pending, one.sent)),
-        heapq.nlargest(few, observer.groups(), key=lambda one: one.members),
+        heapq.nlargest(few, groups, key=lambda one: one.members),
+        len(groups),
         [lock for lock in observer.locks() if lock.waited],
     )

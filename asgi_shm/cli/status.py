@@ -37,7 +37,10 @@ def summary(now: Snapshot, rates: Rates) -> list[tuple[str, str]]:
         ("processes", f"{alive}{f' and {gone} gone' if gone else ''}"),
         ("messages", f"{totals.pending} unread; {traffic}"),
         ("dropped", ", ".join(f"{counters[name]} {name}" for name in DROPS)),
-        ("channels", f"{totals.channels}; {totals.members} members in {totals.groups} groups"),
+        (
+            "channels",
+            f"{totals.channels}; {totals.members} members in {now.group_count} groups",
+        ),
         ("memory", f"{memory}; {amount(totals.reserved)} of /dev/shm"),
         ("locks", f"{waits}; {per_second['lock_waits']:.0f}/s"),
     ]
