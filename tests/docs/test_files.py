@@ -24,7 +24,14 @@ NAMED_IN_COMMENT = re.compile(r"\b((?:docs/models/)?\w+\.(?:pml|h))\b")
 TARGET = re.compile(r"`make ([a-z-]+)")
 
 # A file may be named without its directory, and a header of the system is not ours.
-PLACES = [ROOT, ROOT / "csrc", ROOT / "asgi_shm", ROOT / "docs" / "models", ROOT / "tests"]
+PLACES = [
+    ROOT,
+    ROOT / "csrc",
+    ROOT / "asgi_shm",
+    ROOT / "asgi_shm" / "cli",
+    ROOT / "docs" / "models",
+    ROOT / "tests",
+]
 
 
 def is_there(name: str) -> bool:
