@@ -247,6 +247,23 @@ take_number(tx *t, uint32_t *number)
     tx_set32(t, &t->mailbox->sequence, *number + 1);
 }
 
+/* Has a broadcast that waits marked it? There is one mark for a membership, so until that is
+ * settled it may have no other. */
+static bool
+is_marked(tx *t, uint32_t member)
+{
+    uint32_t skip = member_at(t, member)->skip;
+    uint32_t head = broadcast_head(t->mailbox);
+    uint32_t n = broadcasts(t);
+
+    for (uint32_t i = 0; i < n; i++) {
+        if (skip != 0 && t->mailbox->ring[(head + i) % BROADCASTS].skip == skip) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Transactions of its own: mark whom the broadcast leaves out. *skip stays 0 if none of them
  * is in this mailbox. */
 static int
@@ -260,6 +277,9 @@ mark_excluded(tx *t, uint32_t group, const broadcast *b, uint32_t *skip)
 
         if (member == 0) {
             continue;
+        }
+        if (is_marked(t, member) && (rc = mailbox_settle(t)) != 0) {
+            return rc;
         }
         if (*skip == 0) {
             take_number(t, skip);

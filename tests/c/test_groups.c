@@ -455,6 +455,35 @@ test_who_is_left_out_is_so_when_it_is_settled_later(void)
     fixture_end(&s, a);
 }
 
+/* Again and again, while none of it is settled. */
+static void
+test_who_is_left_out_twice_gets_neither(void)
+{
+    segment s;
+    ashm *a = fixture_begin(&s);
+    ashm *b = segment_open(&s);
+    char one[ASHM_NAME_MAX + 1], other[ASHM_NAME_MAX + 1], exclude[2 * ASHM_NAME_MAX + 3];
+    ashm_reached reached = {0};
+
+    OK(join(a, "room", own_channel(b, "one", one)));
+    OK(join(a, "room", own_channel(b, "other", other)));
+    snprintf(exclude, sizeof exclude, "%c%s%c%s", (int)strlen(one), one, (int)strlen(other),
+             other);
+    OK(ashm_group_send_but(a, "room", 4, "not one", 7, 60 * SECOND, exclude, 1 + strlen(one),
+                           &reached, NULL));
+    OK(ashm_group_send_but(a, "room", 4, "nobody", 6, 60 * SECOND, exclude, strlen(exclude),
+                           &reached, NULL));
+    OK(ashm_group_send_but(a, "room", 4, "not one, too", 12, 60 * SECOND, exclude,
+                           1 + strlen(one), &reached, NULL));
+    OK(tell(a, "room", "all"));
+    EXPECT_TEXT(take(b, one), "all");
+    EXPECT_TEXT(take(b, other), "not one");
+    EXPECT_TEXT(take(b, other), "not one, too");
+    EXPECT_TEXT(take(b, other), "all");
+    ashm_close(b);
+    fixture_end(&s, a);
+}
+
 static void
 test_a_report_counts_who_was_full(void)
 {
@@ -515,6 +544,7 @@ main(void)
     RUN(test_without_memory_for_the_message_nobody_gets_it_and_it_is_counted);
     RUN(test_members_that_are_left_out);
     RUN(test_who_is_left_out_is_so_when_it_is_settled_later);
+    RUN(test_who_is_left_out_twice_gets_neither);
     RUN(test_a_report_counts_who_was_full);
     RUN(test_bad_names_to_be_left_out);
     return tests_end();
