@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable
 from functools import partial
+from random import Random
 from typing import Any, ClassVar, Final, NamedTuple
 
 from ._attachment import NEVER, Attachment
@@ -17,6 +18,7 @@ __all__ = ["Delivery", "LayerBase", "delivery_of", "random_part"]
 
 # Of random bytes in the name of a new channel: 12 characters.
 _RANDOM_BYTES: Final = 9
+_chance: Final = Random()  # noqa: S311 - for tests
 
 
 class Delivery(NamedTuple):
@@ -41,6 +43,7 @@ class LayerBase:
         self.capacity: int = config.capacity
         self.channel_capacity = list(config.channel_capacity)
         self.get_capacity = CapacityRules(config.capacity, config.channel_capacity).capacity_for
+        self._drop_rate = config.drop_rate
         self._expiry_ns = nanoseconds(config.expiry)
         self._group_expiry_ns = (
             NEVER if config.group_expiry is None else nanoseconds(config.group_expiry)
@@ -49,6 +52,10 @@ class LayerBase:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(prefix={self.config.prefix!r})"
+
+    def _drops(self) -> bool:
+        """Tell whether to lose a message, for a test of what happens then."""
+        return _chance.random() < self._drop_rate
 
     def _expiry_of(self, expiry: float | None) -> int:
         """Return how long a message lives, in ns, if its sender says so or not."""

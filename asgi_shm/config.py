@@ -38,6 +38,7 @@ ALLOWED_PREFIX: Final = (
     "that does not begin with a period"
 )
 ALLOWED_SECONDS: Final = f"a number of seconds above 0, at most {SECONDS_MAX}"
+ALLOWED_RATE: Final = "a number from 0 to 1"
 ALLOWED_MEMORY: Final = f"an integer from {MIB} (1 MiB) to {MEMORY_MAX} (256 GiB)"
 ALLOWED_SIZE: Final = "an integer from 1 to message_memory"
 ALLOWED_MODE: Final = "0o600, 0o640, 0o644, 0o660, 0o664 or 0o666"
@@ -73,6 +74,12 @@ def _prefix(option: str, value: object) -> str:
 def _seconds(option: str, value: object) -> float:
     if not (is_int(value) or isinstance(value, float)) or not 0 < value <= SECONDS_MAX:
         raise ConfigError(option, value, ALLOWED_SECONDS)
+    return float(value)
+
+
+def _rate(option: str, value: object) -> float:
+    if not (is_int(value) or isinstance(value, float)) or not 0 <= value <= 1:
+        raise ConfigError(option, value, ALLOWED_RATE)
     return float(value)
 
 
@@ -204,6 +211,15 @@ class Config:
         ),
         allowed=ALLOWED_SECONDS,
         check=_seconds,
+    )
+    drop_rate: float = _option(
+        0,
+        meaning=(
+            "For tests of what relies on messages: the part of them that is dropped at random "
+            "when it is sent, as if it had been lost. 0: none; 1: all."
+        ),
+        allowed=ALLOWED_RATE,
+        check=_rate,
     )
     mode: int = _option(
         0o600,

@@ -89,6 +89,9 @@ class ShmChannelLayer(LayerBase, BaseChannelLayer):
         body = pack(message)
         capacity = self.get_capacity(channel)
         expiry_ns = self._expiry_ns if expiry is None else self._expiry_of(expiry)
+        if self._drop_rate and self._drops():
+            self._attachment.packed([channel])  # what is wrong with a name is said all the same
+            return
         try:
             self._attachment.send(channel, body, expiry_ns, capacity)
         except LockTimeout as refused:
@@ -198,6 +201,8 @@ class ShmChannelLayer(LayerBase, BaseChannelLayer):
         """
         figures = self._attachment.new_report() if report else None
         send = self._group_sender(group, pack(message), expiry, exclude, figures)
+        if self._drop_rate and self._drops():
+            return delivery_of(figures)
         try:
             send()
         except LockTimeout as refused:

@@ -107,6 +107,9 @@ class SyncShmChannelLayer(LayerBase):
         body = pack(message)
         capacity = self.get_capacity(channel)
         expiry_ns = self._expiry_ns if expiry is None else self._expiry_of(expiry)
+        if self._drop_rate and self._drops():
+            self._attachment.packed([channel])  # what is wrong with a name is said all the same
+            return
         try:
             self._attachment.send(channel, body, expiry_ns, capacity)
         except LockTimeout as refused:
@@ -242,6 +245,8 @@ class SyncShmChannelLayer(LayerBase):
         """
         figures = self._attachment.new_report() if report else None
         send = self._group_sender(group, pack(message), expiry, exclude, figures)
+        if self._drop_rate and self._drops():
+            return delivery_of(figures)
         try:
             send()
         except LockTimeout as refused:

@@ -49,6 +49,7 @@ PYTHON_ORDER = [
     "inspect",
     "layer",
     "sync",
+    "testing",
     "__init__",
     "cli.__init__",
     "cli.command",
@@ -85,7 +86,7 @@ PYTHON_ORDER = [
 # The package works without Channels, and knows the native module in few places: one for
 # what a segment does, one for what is seen of it, one for its constants, one for messages.
 MAY_IMPORT = {
-    "channels": {"errors", "layer"},
+    "channels": {"errors", "layer", "testing"},
     "django": {"cli.site", "django.apps", "django.checks", "django.management.commands.shm"},
     "asgi_shm._ashm": {"_attachment", "_codes", "_names", "inspect", "segment", "serializers"},
     "posix_ipc": {"segment"},

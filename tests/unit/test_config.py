@@ -35,6 +35,7 @@ def test_the_defaults():
         group_memory=20971520,
         max_message_size=4194304,
         lock_timeout=10.0,
+        drop_rate=0.0,
         mode=0o600,
         group=None,
     )
@@ -135,6 +136,16 @@ def test_a_message_may_fill_the_memory_and_no_more():
 
 def test_with_little_memory_the_default_message_size_is_less():
     assert Config.from_options(message_memory=MIB).max_message_size == MIB
+
+
+@pytest.mark.parametrize("value", [0, 0.25, 1])
+def test_drop_rates(value):
+    assert Config.from_options(drop_rate=value).drop_rate == value
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, math.nan, "0.5", None, True])
+def test_bad_drop_rates(value):
+    assert "a number from 0 to 1" in refused(drop_rate=value)
 
 
 @pytest.mark.parametrize("value", [0o600, 0o640, 0o644, 0o660, 0o664, 0o666])
