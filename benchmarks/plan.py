@@ -45,6 +45,9 @@ PUT_TO = {"redis_unix": SOCKETS, "redis_pubsub_unix": SOCKETS}
 """Layers that are put to few workloads, since only their socket differs from another's."""
 
 IDLE_SECONDS = 10.0
+SLOW_SECONDS = 12.0
+"""A cell that took longer is not repeated."""
+
 CELL_SECONDS = 60.0
 """A cell that takes longer is given up, and not tried again."""
 

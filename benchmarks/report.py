@@ -13,7 +13,7 @@ from typing import Any
 
 from .floors import FLOORS, beneath
 from .loops import missing
-from .plan import MEASURED_OF, PUT_TO
+from .plan import MEASURED_OF, PUT_TO, SLOW_SECONDS
 from .store import FLOOR, CellKey, Results
 from .targets import OURS, verdicts
 from .text import number, percent, quantity, spread, table, times
@@ -130,7 +130,8 @@ def circumstances(results: Results) -> list[str]:
     lines = [
         (
             f"{_repetitions(results)} fresh runs of each, of {plan['seconds']:g} s, the layers"
-            " of a workload one after the other; medians of the runs, ratios within a run"
+            " of a workload one after the other; medians of the runs, ratios within a run;"
+            f" what takes more than {SLOW_SECONDS:.0f} s, with its preparation, is run once"
         ),
         _disturbance(list(results.yardsticks_ns())),
         *(f"{name}: {value}" for name, value in results.header["machine"].items()),

@@ -14,7 +14,7 @@ from typing import Any
 from .contenders import Contender
 from .layers import Unsuitable
 from .machine import facts
-from .plan import CELL_SECONDS, Plan
+from .plan import CELL_SECONDS, SLOW_SECONDS, Plan
 from .servers import Rack
 from .store import FAILED, CellKey, Results, Store
 
@@ -81,8 +81,10 @@ class _Clock:
 
 
 def _known(results: Results, key: CellKey, repetition: int) -> bool:
-    """Say whether a cell has been measured, or cannot be."""
-    return repetition in results.cells.get(key, {}) or bool(results.reason(key))
+    """Say whether a cell has been measured, cannot be, or takes too long for another time."""
+    outcomes = results.cells.get(key, {})
+    slow = any(outcome.get("took", 0) > SLOW_SECONDS for outcome in outcomes.values())
+    return repetition in outcomes or slow or bool(results.reason(key))
 
 
 def _measure(
@@ -107,6 +109,7 @@ def _measure(
 
 
 def _run(command: list[str]) -> dict[str, Any]:
+    began = time.monotonic()
     try:
         process = subprocess.run(
             command,
@@ -122,7 +125,7 @@ def _run(command: list[str]) -> dict[str, Any]:
         last = process.stderr.strip().splitlines()[-1:] or [f"exit {process.returncode}"]
         return {"unsuitable": FAILED + last[0]}
     outcome: dict[str, Any] = json.loads(process.stdout)
-    return outcome
+    return {**outcome, "took": round(time.monotonic() - began, 3)}
 
 
 def _told(key: CellKey, outcome: dict[str, Any]) -> str:

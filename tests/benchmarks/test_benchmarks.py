@@ -164,6 +164,14 @@ def test_what_failed_is_tried_again(prefix, tmp_path):
     assert results.median(cell("send_receive"), "time") > 0
 
 
+def test_what_takes_long_is_not_repeated(prefix, tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "SLOW_SECONDS", 0.0)
+
+    results, _ = run_cells(plan(ours(prefix), repetitions=2), tmp_path / "slow.jsonl")
+
+    assert list(results.values(cell("send_receive"), "time")) == [0]
+
+
 def test_no_repetition_is_begun_that_would_end_too_late(prefix, tmp_path):
     given = replace(plan(ours(prefix), repetitions=3), minutes=0.0)
 
