@@ -31,6 +31,7 @@ PLACES = [
     ROOT / "asgi_shm" / "cli",
     ROOT / "docs" / "models",
     ROOT / "tests",
+    ROOT / "examples" / "chat",
 ]
 
 
