@@ -31,7 +31,9 @@ def facts() -> dict[str, str]:
             f" built with {platform.python_compiler()}, {platform.python_build()[1]}"
         ),
         "packages": ", ".join(map(_version, PACKAGES)),
-        "clients of servers": ", ".join(map(_version, CLIENTS)),
+        "clients of servers": ", ".join(
+            text for text in map(_version, CLIENTS) if not text.endswith("not installed")
+        ),
         "source": _revision(),
         "load when begun": f"{os.getloadavg()[0]:.1f}",
     }

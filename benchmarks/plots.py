@@ -28,10 +28,10 @@ MARKERS = "sD^v<>pXh"
 BARS = (
     ("send_receive", "time", "Send and receive, one process"),
     ("round_trip", "p50", "Round trip, two processes"),
-    ("stream_100", "rate", "Messages of 100 B, one way"),
-    ("fan_out_1000", "last", "Group message to the last of 1,000"),
-    ("fan_out_1000", "deliveries", "Deliveries to 1,000 in bursts"),
-    ("queue", "rate", "Messages of a work queue"),
+    ("stream_100", "rate", "Stream of 100 B"),
+    ("fan_out_1000", "last", "Group message to 1,000"),
+    ("fan_out_1000", "deliveries", "Deliveries to 1,000"),
+    ("queue", "rate", "Work queue, messages"),
 )
 SENSE = {True: "more is better", False: "less is better"}
 
@@ -174,10 +174,14 @@ def _bars(results: Results, panels: Sequence[tuple[str, str, str]], columns: int
         return None
     rows = -(-len(drawable) // columns)
     most = max(len(_bar_values(results, panel)) for panel in drawable)
-    figure = Canvas(figsize=(10, rows * (0.8 + 0.22 * most)), layout="constrained")
+    figure = Canvas(figsize=(11, rows * (0.8 + 0.22 * most)), layout="constrained")
     all_axes = figure.subplots(rows, columns, squeeze=False).flatten()
     for axes, panel in zip(all_axes, drawable, strict=False):
         _bar_panel(axes, results, panel)
+        axes.set_ylim(most - 0.5, -0.5)  # bars of one thickness, the best on top
+    figure.supxlabel(
+        "Logarithmic: a bar that is a little longer is many times more", fontsize=8
+    )
     for axes in all_axes[len(drawable) :]:
         axes.set_axis_off()
     return figure
@@ -205,7 +209,6 @@ def _bar_panel(axes: Axes, results: Results, panel: tuple[str, str, str]) -> Non
     axes.set_yticks(range(len(order)), [labels[key] for key in order])
     for tick, key in zip(axes.get_yticklabels(), order, strict=True):
         tick.set_fontweight("bold" if key == OURS else "normal")
-    axes.invert_yaxis()
     axes.set_xscale("log")
     axes.set_xlim(min(values.values()) / 3, max(values.values()) * 8)
     axes.xaxis.set_visible(False)
