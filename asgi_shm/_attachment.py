@@ -119,7 +119,8 @@ class Attachment:
     """An open segment, as this process sees it.
 
     `on_fork` is called in the child of a fork, `on_replaced` when the segment was replaced by
-    another: in both cases what was said natively of waiting receivers is gone.
+    another: in both cases what was said natively of waiting receivers is gone. `on_tick` is
+    called whenever somebody who waits looks after the segment.
     """
 
     def __init__(self, config: Config, lock_wait_ns: int | None = None) -> None:
@@ -143,6 +144,7 @@ class Attachment:
         self._opening = threading.Lock()
         self.on_fork: Callable[[], None] = _do_nothing
         self.on_replaced: Callable[[], None] = _do_nothing
+        self.on_tick: Callable[[], None] = _do_nothing
         _attachments.add(self)
 
     # -- opening and closing ------------------------------------------------------------
@@ -615,6 +617,15 @@ class Attachment:
         code = self._call(lib.ashm_tick)
         if code:
             raise self._error(code)
+        self.on_tick()
+
+    def losses(self) -> SimpleNamespace:
+        """Return ashm_losses: how many messages nobody got."""
+        losses = ffi.new("ashm_losses *")
+        code = self._call(lib.ashm_get_losses, losses)
+        if code:
+            raise self._error(code)
+        return _figures(losses)
 
     def sweep(self) -> None:
         """Drop everything that has expired, at once."""
@@ -667,9 +678,9 @@ class Attachment:
         return error
 
 
-def _figures(info: Any) -> SimpleNamespace:
-    names = [name for name, _ in ffi.typeof("ashm_info").fields]
-    return SimpleNamespace(**{name: getattr(info, name) for name in names})
+def _figures(struct: Any) -> SimpleNamespace:
+    names = [name for name, _ in ffi.typeof(struct).item.fields]
+    return SimpleNamespace(**{name: getattr(struct, name) for name in names})
 
 
 def _names_in(packed: Any, count: int) -> Iterator[str]:

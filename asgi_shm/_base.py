@@ -9,6 +9,7 @@ from random import Random
 from typing import Any, ClassVar, Final, NamedTuple
 
 from ._attachment import NEVER, Attachment
+from ._losses import Losses
 from ._patience import HASTE_NS
 from .capacity import CapacityRules
 from .config import OPTIONS, Config
@@ -49,6 +50,7 @@ class LayerBase:
             NEVER if config.group_expiry is None else nanoseconds(config.group_expiry)
         )
         self._attachment = Attachment(config, HASTE_NS)
+        self._attachment.on_tick = Losses(self._attachment, config).look
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(prefix={self.config.prefix!r})"

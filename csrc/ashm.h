@@ -263,6 +263,16 @@ ASHM_API const ashm_counter *ashm_counters(size_t *count);
 
 ASHM_API int ashm_get_info(ashm *handle, ashm_info *info);
 
+/* Messages that nobody got, for whoever tells of them: counters `full` and `expired` of this
+ * process's own channels, and of those of no process. Quick, whatever is in the segment. */
+typedef struct {
+    uint64_t own_full, own_expired, common_full, common_expired;
+    uint32_t slot;  /* this process's */
+    uint32_t first; /* no process has a lower one: it tells of the common ones */
+} ashm_losses;
+
+ASHM_API int ashm_get_losses(ashm *handle, ashm_losses *losses);
+
 /* ---- looking in ----
  *
  * An observer opens a segment for reading alone: it claims no slot, takes no lock and wakes

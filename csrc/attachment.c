@@ -410,6 +410,12 @@ ashm_get_info(ashm *a, ashm_info *info)
     OPERATION(a, t, stats_collect(&t, info));
 }
 
+int
+ashm_get_losses(ashm *a, ashm_losses *losses)
+{
+    OPERATION(a, t, stats_losses(&t, losses));
+}
+
 const ashm_counter *
 ashm_counters(size_t *count)
 {

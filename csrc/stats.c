@@ -111,3 +111,31 @@ stats_collect(tx *t, ashm_info *info)
     }
     return rc;
 }
+
+static void
+add_losses(const mailbox_shm *mailbox, uint64_t *full, uint64_t *expired)
+{
+    *full += mailbox->full;
+    *expired += mailbox->expired;
+}
+
+int
+stats_losses(const tx *t, ashm_losses *losses)
+{
+    const ashm *a = t->party.a;
+    ashm_losses sum = {.slot = a->own->slot, .first = 1};
+
+    add_losses(handle_mailbox(a, COMMONS + sum.slot), &sum.own_full, &sum.own_expired);
+    for (uint32_t i = 0; i < COMMONS; i++) {
+        add_losses(handle_mailbox(a, i), &sum.common_full, &sum.common_expired);
+    }
+    for (uint32_t i = 0; i < sum.slot; i++) {
+        /* A hint. */
+        if (atomic_load_explicit(&handle_slot(a, i)->state, memory_order_relaxed) ==
+            SLOT_TAKEN) {
+            sum.first = 0;
+        }
+    }
+    *losses = sum;
+    return 0;
+}

@@ -13,6 +13,9 @@ uint64_t stats_section_used(const ashm *a, enum section section);
 /* Holds each mailbox in turn: sums over mailboxes are not of one instant. */
 int stats_collect(tx *t, ashm_info *info);
 
+/* Without a lock: counters that only rise. */
+int stats_losses(const tx *t, ashm_losses *losses);
+
 const ashm_counter *stats_counters(size_t *count);
 
 #endif

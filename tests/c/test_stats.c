@@ -85,6 +85,34 @@ test_what_a_process_counted_stays(void)
 }
 
 static void
+test_losses_are_told_by_whose_they_are(void)
+{
+    segment s;
+    ashm *a = fixture_begin(&s);
+    ashm *b = segment_open(&s);
+    char name[ASHM_NAME_MAX + 1];
+    ashm_losses losses;
+
+    own_channel(b, "mine", name);
+    OK(ashm_send(a, name, strlen(name), "x", 1, 60 * SECOND, 1));
+    EXPECT_EQ(ashm_send(a, name, strlen(name), "y", 1, 60 * SECOND, 1), ASHM_FULL);
+    OK(ashm_send(a, "work", 4, "x", 1, 1, 1));
+    EXPECT_EQ(ashm_send(a, "work", 4, "y", 1, 1, 1), ASHM_FULL);
+    OK(ashm_get_losses(a, &losses));
+    EXPECT_EQ(losses.own_full, 0);
+    EXPECT_EQ(losses.common_full, 1);
+    EXPECT_EQ(losses.first, 1);
+    OK(ashm_get_losses(b, &losses));
+    EXPECT_EQ(losses.own_full, 1);
+    EXPECT_EQ(losses.own_expired, 0);
+    EXPECT_EQ(losses.common_full, 1);
+    EXPECT_EQ(losses.slot, b->own->slot);
+    EXPECT_EQ(losses.first, 0);
+    ashm_close(b);
+    fixture_end(&s, a);
+}
+
+static void
 hold_work(void *argument)
 {
     tx t;
@@ -116,6 +144,7 @@ main(void)
     RUN(test_the_table_leads_to_the_figures);
     RUN(test_each_call_counts_once);
     RUN(test_what_a_process_counted_stays);
+    RUN(test_losses_are_told_by_whose_they_are);
     RUN(test_waits_for_a_lock_count);
     return tests_end();
 }
