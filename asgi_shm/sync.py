@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ._base import Delivery, LayerBase, delivery_of, random_part
 from ._blocking import BlockingReceiver
-from ._names import explain
+from ._names import explain, refusal
 from ._patience import Patience
 from .errors import ChannelFull, InvalidName, LockTimeout, MemoryFull
 from .serializers import pack, unpack
@@ -162,11 +162,11 @@ class SyncShmChannelLayer(LayerBase):
             return None, None
         if timeout is not None and not block:
             raise ValueError("a timeout makes sense with block=True alone")
-        first = next(self._turn) % len(names)
-        names = names[first:] + names[:first]
+        if (first := next(self._turn) % len(names)) != 0:
+            names = names[first:] + names[:first]
         end = None if timeout is None else time.monotonic() + timeout
         for name in names:
-            found = self._call(self._attachment.take_named, name)
+            found = self._take(name)
             if found is not None:
                 break
         else:
@@ -177,6 +177,20 @@ class SyncShmChannelLayer(LayerBase):
             if found is None:
                 return None, None
         return found[0], unpack(found[1])
+
+    def _take(self, name: str) -> tuple[str, bytes] | None:
+        """Take from a channel, or from those of a prefix, without waiting for a message."""
+        try:
+            if name[-1:] == "!":
+                return self._attachment.take_named(name)
+            body = self._attachment.take(name)
+        except LockTimeout as refused:
+            return self._again(refused, partial(self._attachment.take_named, name))
+        except InvalidName:
+            raise
+        except TypeError:  # it is no string
+            raise refusal(name, "channel") from None
+        return None if body is None else (name, body)
 
     def new_channel(self, pattern: str = "specific") -> str:
         """Return the name of a new channel.
