@@ -8,7 +8,13 @@ from typing import Any
 from typing_extensions import assert_type
 
 import asgi_shm
-from asgi_shm import ChannelFull, MessageTooLarge, ShmChannelLayer
+from asgi_shm import (
+    ChannelFull,
+    Delivery,
+    MessageTooLarge,
+    ShmChannelLayer,
+    SyncShmChannelLayer,
+)
 from asgi_shm.errors import ConfigError, MemoryFull, SerializationError
 
 
@@ -49,6 +55,28 @@ async def use(layer: ShmChannelLayer) -> None:
     await layer.group_discard("room", channel)
     await layer.flush()
     await layer.close()
+
+
+async def look(layer: ShmChannelLayer) -> None:
+    await layer.send("work", {}, expiry=1.5, timeout=2)
+    assert_type(
+        await layer.group_send("room", {}, exclude=["work"], report=True), Delivery | None
+    )
+    assert_type(await layer.group_channels("room"), list[str])
+    assert_type(await layer.group_count("room"), int)
+    assert_type(await layer.channel_size("work"), int)
+    assert_type(await layer.channel_statistics("work"), dict[str, float])
+    await layer.discard_all("work")
+
+
+def without_a_loop() -> None:
+    with SyncShmChannelLayer(prefix="site") as layer:
+        assert_type(layer, SyncShmChannelLayer)
+        layer.send("work", {}, timeout=1)
+        channel, message = layer.receive(["work"], block=True, timeout=0.5)
+        assert_type(channel, str | None)
+        assert_type(message, dict[str, Any] | None)
+        assert_type(layer.group_channels("room"), list[str])
 
 
 def attributes(layer: ShmChannelLayer) -> None:
