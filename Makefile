@@ -98,12 +98,12 @@ lint: $(VENV)/dev ## ruff, mypy, clang-format
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run --Werror $(wildcard csrc/*.[ch] tests/c/*.[ch])
+	$(BIN)/clang-format --dry-run --Werror $(wildcard csrc/*.[ch] tests/c/*.[ch] benchmarks/*.c)
 
 format: $(VENV)/dev ## let the formatters have their way
 	$(BIN)/ruff check --fix-only --quiet
 	$(BIN)/ruff format
-	$(BIN)/clang-format -i $(wildcard csrc/*.[ch] tests/c/*.[ch])
+	$(BIN)/clang-format -i $(wildcard csrc/*.[ch] tests/c/*.[ch] benchmarks/*.c)
 
 bench: $(VENV)/dev ## asgi_shm beside the in-memory layer and the floors, in a few minutes
 	$(BIN)/python -m benchmarks --quick $(BENCH_ARGS)

@@ -16,7 +16,8 @@
 
 #define WARM_UP 200
 
-static void pin(int processor)
+static void
+pin(int processor)
 {
     cpu_set_t set;
     CPU_ZERO(&set);
@@ -25,21 +26,24 @@ static void pin(int processor)
         exit(2);
 }
 
-static int64_t now(void)
+static int64_t
+now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
 }
 
-static void pass(int from, int to)
+static void
+pass(int from, int to)
 {
     char byte;
     if (read(from, &byte, 1) != 1 || write(to, &byte, 1) != 1)
         _exit(3);
 }
 
-int main(int argc, char **argv)
+int
+main(int argc, char **argv)
 {
     int there[2], back[2];
     if (argc != 4 || pipe(there) || pipe(back))
