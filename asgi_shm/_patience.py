@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["HASTE_NS", "PAUSE", "Patience"]
 
-# An event loop may be held up for 2 ms: this, and what the kernel takes to wake us.
-HASTE_NS: Final = 1_000_000
+# An event loop may be held up for 2 ms: this, and what the kernel takes to wake us on a busy
+# machine.
+HASTE_NS: Final = 500_000
 # Seconds from one attempt to the next: the first, and the longest.
 PAUSE: Final = 0.001
 _PAUSE_MAX: Final = 0.02
