@@ -30,7 +30,7 @@ CORE := $(wildcard csrc/*) setup.py pyproject.toml
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: help demo demo-check test test-c kill-all sabotage test-py soak lint format dist clean
-.PHONY: bench bench-compare bench-servers
+.PHONY: api bench bench-compare bench-servers
 .PHONY: $(PRESETS:%=test-c-%) test-c-fuzz fuzz fuzz-build fuzz-test fuzz-segment fuzz-body
 
 help: ## list the targets
@@ -104,6 +104,9 @@ format: $(VENV)/dev ## let the formatters have their way
 	$(BIN)/ruff check --fix-only --quiet
 	$(BIN)/ruff format
 	$(BIN)/clang-format -i $(wildcard csrc/*.[ch] tests/c/*.[ch] benchmarks/*.c)
+
+api: $(VENV)/dev ## write docs/api.md from the docstrings
+	$(BIN)/python docs/make_api.py
 
 bench: $(VENV)/dev ## asgi_shm beside the in-memory layer and the floors, in a few minutes
 	$(BIN)/python -m benchmarks --quick $(BENCH_ARGS)
