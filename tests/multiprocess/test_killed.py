@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from asgi_shm import errors
+from asgi_shm import SyncShmChannelLayer, errors
 from asgi_shm._receiver import TICK
 from tests.support import Clock, leftovers, receive_nowait, run_alone
 
@@ -40,6 +40,15 @@ async def fill_memory(layer: Any, say: Any) -> int:
         except errors.MemoryFull:  # noqa: PERF203 -- the last round
             return number
     raise AssertionError("there is no end to it")
+
+
+async def wait_in_a_loop(layer: Any, say: Any, prefix: str) -> Any:
+    return await layer.receive("survivor")
+
+
+async def wait_without_a_loop(layer: Any, say: Any, prefix: str) -> Any:
+    with SyncShmChannelLayer(prefix=prefix) as own:
+        return own.receive(["survivor"], block=True)[1]
 
 
 async def take(layer: Any, say: Any, total: int) -> list[int]:
@@ -125,10 +134,12 @@ def test_it_is_gone_though_the_one_that_looked_was_killed_at_it(
     assert bells(prefix) == []
 
 
-def test_one_that_only_waits_looks_after_the_dead(make_peer, make_layer, prefix, until):
+@pytest.mark.parametrize("wait", [wait_in_a_loop, wait_without_a_loop])
+def test_one_that_only_waits_looks_after_the_dead(make_peer, make_layer, prefix, until, wait):
     """No process does anything but wait: the test has no layer yet."""
     survivor = make_peer(ticks=True)
-    survivor.begin_receive("survivor")
+    survivor.begin(wait, prefix)
+    until(lambda: bells(prefix))
     own = bells(prefix)
     victims = [make_peer() for _ in range(3)]
     for victim in victims:
