@@ -94,14 +94,14 @@ class ShmChannelLayer(LayerBase, BaseChannelLayer):
             return
         try:
             self._attachment.send(channel, body, expiry_ns, capacity)
-        except LockTimeout as refused:
+        except (LockTimeout, ChannelFull) as refused:
             send = partial(self._attachment.send, channel, body, expiry_ns, capacity)
-            await self._again(refused, send)
-        except ChannelFull as full:
-            if timeout is None or isinstance(full, MemoryFull):
+            if timeout is not None and not isinstance(refused, MemoryFull):
+                await self._send_when_there_is_room(send, channel, capacity, timeout)
+            elif isinstance(refused, LockTimeout):
+                await self._again(refused, send)
+            else:
                 raise
-            send = partial(self._attachment.send, channel, body, expiry_ns, capacity)
-            await self._send_when_there_is_room(send, channel, capacity, timeout)
 
     async def _send_when_there_is_room(
         self, send: Callable[[], None], channel: str, capacity: int, seconds: float

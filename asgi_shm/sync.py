@@ -112,14 +112,14 @@ class SyncShmChannelLayer(LayerBase):
             return
         try:
             self._attachment.send(channel, body, expiry_ns, capacity)
-        except LockTimeout as refused:
+        except (LockTimeout, ChannelFull) as refused:
             send = partial(self._attachment.send, channel, body, expiry_ns, capacity)
-            self._again(refused, send)
-        except ChannelFull as full:
-            if timeout is None or isinstance(full, MemoryFull):
+            if timeout is not None and not isinstance(refused, MemoryFull):
+                self._send_when_there_is_room(send, channel, capacity, timeout)
+            elif isinstance(refused, LockTimeout):
+                self._again(refused, send)
+            else:
                 raise
-            send = partial(self._attachment.send, channel, body, expiry_ns, capacity)
-            self._send_when_there_is_room(send, channel, capacity, timeout)
 
     def _send_when_there_is_room(
         self, send: Callable[[], None], channel: str, capacity: int, seconds: float

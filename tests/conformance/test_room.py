@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from asgi_shm import ChannelFull, LayerClosed, MemoryFull
+from asgi_shm import ChannelFull, LayerClosed, LockTimeout, MemoryFull
 from tests.support import TIMEOUT, run_alone, soon
 
 pytestmark = pytest.mark.in_memory_differs("it has nothing of the kind")
@@ -19,6 +19,19 @@ async def begin_send(layer, number, **options):
     await asyncio.sleep(0)
     assert not sender.done()
     return sender
+
+
+def refuse_once(layer, monkeypatch):
+    """Have its first send not get a lock."""
+    refusals = [LockTimeout("somebody has it")]
+    send = layer._attachment.send
+
+    def refuse(*arguments):
+        if refusals:
+            raise refusals.pop()
+        send(*arguments)
+
+    monkeypatch.setattr(layer._attachment, "send", refuse)
 
 
 @pytest.fixture
@@ -58,6 +71,18 @@ async def test_the_time_is_over(full):
             await one.send("channel", {}, timeout=timeout)
 
     assert await other.channel_size("channel") == 1
+
+
+async def test_a_sender_that_did_not_get_a_lock_at_first_waits_as_well(full, monkeypatch):
+    one, other = full
+    refuse_once(one, monkeypatch)
+    sender = asyncio.create_task(one.send("channel", {"number": 1}, timeout=TIMEOUT))
+    while not one._receiver._senders:
+        await asyncio.sleep(0)
+        assert not sender.done()
+
+    assert await other.receive("channel") == {"number": 0}
+    await soon(sender)
 
 
 async def test_many_senders_of_two_layers(full):
