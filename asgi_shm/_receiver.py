@@ -330,8 +330,9 @@ class Receiver:
                 others -= 1
         # The bell is disarmed now, and others may wait yet. Those that were just woken most
         # likely arm it themselves, so this comes after them. In other threads somebody may
-        # have begun to wait, and been counted by neither of us.
-        if others > 0 or len(watches) > 1:
+        # have begun to wait, and been counted by neither of us. But to arm it over what was
+        # refused would be to come back at once: _on_again() comes later.
+        if refused is None and (others > 0 or len(watches) > 1):
             running.call_soon(self._arm, running)
 
     def _arm(self, running: asyncio.AbstractEventLoop) -> None:

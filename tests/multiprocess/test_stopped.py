@@ -207,6 +207,26 @@ async def receive(layer: Any, say: Any, channel: str) -> Any:
     return await receiver
 
 
+async def test_a_turn_that_cannot_be_had_is_not_asked_for_without_a_pause(
+    make_layer, stop, monkeypatch
+):
+    layer = make_layer()
+    receivers = [asyncio.ensure_future(layer.receive(name)) for name in ("channel", "other")]
+    await asyncio.sleep(0)
+    run_alone(layer.send("channel", MESSAGE))
+    stopped = stop(layer)
+    armed = []
+    arm = layer._attachment.arm
+    monkeypatch.setattr(layer._attachment, "arm", lambda: armed.append(1) or arm())
+
+    await asyncio.wait(receivers, timeout=0.05)
+    # It would say at once that something is there.
+    assert armed == []
+    stopped.kill()
+    assert await soon(receivers[0]) == MESSAGE
+    receivers[1].cancel()
+
+
 async def test_a_layer_closes_nevertheless(make_layer, stop, layer):
     closing = make_layer()
     channel = await closing.new_channel()
