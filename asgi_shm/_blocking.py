@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from ._attachment import ROOM
 from ._names import encoded
-from ._patience import Patience
+from ._patience import PAUSE, Patience
 from .errors import AsgiShmError, LayerClosed, LockTimeout
 
 if TYPE_CHECKING:
@@ -103,6 +103,8 @@ class BlockingReceiver:
         self._by_cookie: dict[int, _Entry] = {}
         self._waiters: set[_Waiter] = set()
         self._senders: set[_Waiter] = set()  # those of them that wait for room
+        # A lock was not had: there may be turns of which the bell does not tell.
+        self._behind = False
 
     def wait(self, channels: Sequence[str], timeout: float | None) -> tuple[str, bytes] | None:
         """Return a body and its channel's full name as soon as there is one; None: too late.
@@ -166,7 +168,7 @@ class BlockingReceiver:
             waiter.renew_in_child()
             self._waiters.add(waiter)
             self._check_open()  # after the add: close() wakes whoever is there
-            if rang:
+            if rang or self._behind:
                 self._give_turns_out()
             for channel in channels:
                 entry = self._enter(waiter, channel)
@@ -201,17 +203,25 @@ class BlockingReceiver:
         poll = select.poll()
         poll.register(bell, select.POLLIN)
         poll.register(waiter.event, select.POLLIN)
+        behind = self._behind
+        if behind:
+            seconds = min(seconds, PAUSE)
         events = [descriptor for descriptor, _ in poll.poll(seconds * 1000)]
         if waiter.event in events:
             waiter.rest()
-        if not events:
+        if not events and not behind:
             self._attachment.tick()
         return not events or bell in events
 
     # -- turns --------------------------------------------------------------------------
 
     def _give_turns_out(self) -> None:
-        """Wake a thread for each channel that has a message, and arm the bell for the rest."""
+        """Wake a thread for each channel that has a message, and arm the bell for the rest.
+
+        What is behind a lock that is not had is given out later: whoever sleeps next does not
+        sleep long.
+        """
+        self._behind = True
         while True:
             cookies, refused = self._attachment.ready()
             for cookie in cookies:
@@ -222,9 +232,10 @@ class BlockingReceiver:
                 if entry is not None:
                     self._give_turn(entry)
             if refused is not None:
-                raise refused
-            if not self._waiters or not self._attachment.arm():
                 return
+            if not self._waiters or not self._attachment.arm():
+                break
+        self._behind = False
 
     def _give_turn(self, entry: _Entry) -> None:
         """To the thread that has waited longest and has none of this channel yet."""
@@ -254,11 +265,14 @@ class BlockingReceiver:
                     self._unwait(entry)
                 elif entry in waiter.turns:
                     self._give_turn(entry)
+            if self._behind and self._waiters:
+                next(iter(self._waiters)).wake()
 
     def _wake_all(self) -> None:
         """Let every thread look again: the segment is another, or the layer is closed."""
-        for waiter in tuple(self._waiters):
-            waiter.wake()
+        with self._lock:  # none goes meanwhile, and another file gets its event's number
+            for waiter in tuple(self._waiters):
+                waiter.wake()
 
     def close(self) -> None:
         """Let those that wait raise LayerClosed. The attachment is closed after this."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import threading
@@ -11,7 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from asgi_shm import ChannelFull, LayerClosed, ShmChannelLayer, _blocking, _receiver, unlink
+from asgi_shm import (
+    ChannelFull,
+    LayerClosed,
+    LockTimeout,
+    ShmChannelLayer,
+    _blocking,
+    _receiver,
+    unlink,
+)
 from tests.support import NO_TICK, TIMEOUT, soon
 from tests.sync.conftest import Task, begin_receive, until, waiting
 
@@ -137,7 +146,7 @@ def test_nothing_is_lost_without_a_time_limit(layer):
     for number in range(3000):
         layer.send("ab"[number % 2], {"number": number})
     until(lambda: len(received) >= 3000)
-    for _ in range(2):
+    for _ in tasks:  # those with two channels may take all of one but for the last
         layer.send("a", {"number": -1})
         layer.send("b", {"number": -1})
     for task in tasks:
@@ -228,6 +237,62 @@ def test_close_ends_the_wait_of_a_sender(make_layer):
 
     with pytest.raises(LayerClosed):
         task.result()
+
+
+def test_who_is_woken_has_not_gone(layer, monkeypatch):
+    """Its event would be closed, and the number that of another file."""
+    task = begin_receive(layer, "a")
+    wake = _blocking._Waiter.wake
+    free = []
+
+    def is_free(lock):
+        if not lock.acquire(blocking=False):
+            return False
+        lock.release()
+        return True
+
+    def look(waiter):
+        free.append(Task(is_free, layer._receiver._lock).result())
+        wake(waiter)
+
+    monkeypatch.setattr(_blocking._Waiter, "wake", look)
+    layer.close()
+    with pytest.raises(LayerClosed):
+        task.result()
+    assert free == [False]
+
+
+@pytest.fixture
+def deaf(layer, monkeypatch):
+    """A thread that waits for "a", and hears nothing but what other threads tell it."""
+    reader, writer = os.pipe()
+    asked = []
+    with monkeypatch.context() as patched:
+        patched.setattr(layer._attachment, "bell", lambda: asked.append(1) or reader)
+        task = begin_receive(layer, "a")
+        until(lambda: asked)
+    yield task
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_lock_of_another_channel_is_not_waited_for(make_layer, layer, deaf, monkeypatch):
+    """Who finds it so takes its own message, and another is to look."""
+    task = begin_receive(layer, "b")
+
+    def refuse():
+        with contextlib.suppress(BlockingIOError):  # as the native one does first
+            os.read(layer._attachment.bell(), 4096)
+        return [], LockTimeout("somebody has it")
+
+    monkeypatch.setattr(layer._attachment, "ready", refuse)
+    other = make_layer()
+    with layer._receiver._lock:
+        other.send("a", {"number": 1})
+        other.send("b", {"number": 2})
+
+    assert task.result() == ("b", {"number": 2})
+    assert deaf.result() == ("a", {"number": 1})
 
 
 @pytest.fixture
