@@ -26,7 +26,8 @@ FUZZER := echo 'int LLVMFuzzerTestOneInput(const char *data, unsigned long size)
 	{ return 0 & size & (unsigned long)data; }' \
 	| clang -fsanitize=fuzzer,address -x c - -o /dev/null 2>/dev/null
 
-CORE := $(wildcard csrc/*) setup.py pyproject.toml
+CORE := $(wildcard csrc/* csrc/python/*) setup.py pyproject.toml
+C_FILES := $(wildcard csrc/*.[ch] csrc/python/*.c tests/c/*.[ch] benchmarks/*.c)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: help demo demo-check test test-c kill-all sabotage test-py soak lint format dist clean
@@ -98,12 +99,12 @@ lint: $(VENV)/dev ## ruff, mypy, clang-format
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run --Werror $(wildcard csrc/*.[ch] tests/c/*.[ch] benchmarks/*.c)
+	$(BIN)/clang-format --dry-run --Werror $(C_FILES)
 
 format: $(VENV)/dev ## let the formatters have their way
 	$(BIN)/ruff check --fix-only --quiet
 	$(BIN)/ruff format
-	$(BIN)/clang-format -i $(wildcard csrc/*.[ch] tests/c/*.[ch] benchmarks/*.c)
+	$(BIN)/clang-format -i $(C_FILES)
 
 api: $(VENV)/dev ## write docs/api.md from the docstrings
 	$(BIN)/python docs/make_api.py

@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from . import segment
 from ._ashm import ffi, lib
+from ._calls import receive as _receive
+from ._calls import send as _send
 from ._codes import FULL, error
 from ._log import SeldomLogger, logger
-from ._names import encode, encoded, explain, refusal
+from ._names import encoded, explain, refusal
 from ._patience import PAUSE
 from .errors import InvalidName, LayerClosed, LockTimeout, SegmentCorrupt, SegmentPermission
 
@@ -36,8 +38,6 @@ _WAIT_AS_ONE: Final[int] = lib.ASHM_WAIT | lib.ASHM_OTHERS
 NEVER: Final[int] = lib.ASHM_NEVER
 ROOM: Final[int] = lib.ASHM_ROOM
 
-_send: Final = lib.ashm_send
-_receive: Final = lib.ashm_receive
 _ready: Final = lib.ashm_ready
 _group_send: Final = lib.ashm_group_send_but
 _EMPTY: Final = lib.ASHM_EMPTY
@@ -62,6 +62,10 @@ READY_BATCH: Final = 256
 _no_fork: Final = threading.RLock()
 
 
+def _address(handle: Any) -> int:
+    return int(ffi.cast("uintptr_t", handle))
+
+
 class _Buffer:
     """Where the native module writes a message that it gives out."""
 
@@ -84,7 +88,12 @@ class _Handles:
 
     def __init__(self) -> None:
         self.current: Any = ffi.NULL
+        self.address = 0  # of the current one
         self._retired: list[tuple[float, Any]] = []  # when, handle
+
+    def use(self, handle: Any) -> None:
+        self.current = handle
+        self.address = _address(handle)
 
     def leave(self) -> bool:
         """Give the slot back; False if a lock was not had, and it may be tried again."""
@@ -97,7 +106,8 @@ class _Handles:
 
     def retire(self) -> None:
         """Use the handle no more. A slot that was not given back others have to reap."""
-        handle, self.current = self.current, ffi.NULL
+        handle = self.current
+        self.use(ffi.NULL)
         if handle:
             lib.ashm_abandon(handle)
             self._retired.append((time.monotonic(), handle))
@@ -154,7 +164,7 @@ class Attachment:
             if self._closed:
                 raise LayerClosed("this layer was closed; make another one")
             if not self._handles.current:
-                self._handles.current = self._open_or_make()
+                self._handles.use(self._open_or_make())
             replaced, self._lost = self._lost, False
         if replaced:
             self.on_replaced()
@@ -257,10 +267,14 @@ class Attachment:
         handle = self._handles.current
         code: int = function(handle, *arguments)
         if code in _NOT_OPEN:
-            if code == _REPLACED:
-                self._lose(handle)
-            code = function(self._open(), *arguments)
+            code = function(self._open_after(code, handle), *arguments)
         return code
+
+    def _open_after(self, code: int, handle: Any) -> Any:
+        """Return a handle to use instead of one whose segment is not open, or was replaced."""
+        if code == _REPLACED:
+            self._lose(handle)
+        return self._open()
 
     def _insist(self, function: Any, *arguments: Any) -> None:
         """Call what looks at the whole segment, which takes its time, whoever waits."""
@@ -277,34 +291,68 @@ class Attachment:
 
     def send(self, channel: str, body: bytes, expiry_ns: int, capacity: int) -> None:
         """Append a body to a channel that holds `capacity` of them."""
+        address = self._handles.address
         try:
-            name = encode(channel)
+            code = _send(address, channel, body, expiry_ns, capacity)
         except (TypeError, UnicodeEncodeError):
             raise refusal(channel, "channel") from None
-        size = len(body)
-        code = _send(self._handles.current, name, len(name), body, size, expiry_ns, capacity)
         if code:
-            self._send_anew(code, channel, body, expiry_ns, capacity)
+            self._send_anew(code, address, channel, body, expiry_ns, capacity)
 
     def take(self, channel: str) -> bytes | None:
         """Take the oldest body of a channel, or return None. Whoever waits for it waits on."""
+        address = self._handles.address
         try:
-            name = encode(channel)
+            found = _receive(address, channel, 0, 0)
         except (TypeError, UnicodeEncodeError):
             raise refusal(channel, "channel") from None
-        try:
-            buffer = self._buffers.pop()
-        except IndexError:  # as many threads are inside as there are buffers
-            buffer = _Buffer(BUFFER_SIZE)
-        out = buffer.out
-        code = _receive(
-            self._handles.current, name, len(name), 0, 0, buffer.data, BUFFER_SIZE, out
-        )
-        body: bytes | None = buffer.view[: out.length] if code == 0 else None
-        self._buffers.append(buffer)
-        if code == 0 or code == _EMPTY:  # noqa: PLR1714 - faster so
-            return body
-        return self._receive_anew(code, name, 0, 0)[0]
+        if isinstance(found, int):
+            return self._receive_anew(found, address, channel, 0, 0)[0]
+        return found
+
+    def take_or_await(
+        self, channel: str, cookie: int, *, others: bool
+    ) -> tuple[bytes | None, bool]:
+        """Take the oldest body of a channel, or count as waiting for it.
+
+        The channel's name is one that `take` has been called with. `others` says whether other
+        coroutines of this process wait for it, too. `ready` will give `cookie` when a message
+        is there. Returns the body, or None and whether the bell was rung meanwhile: `ready` is
+        then to be called at once.
+        """
+        address = self._handles.address
+        flags = _WAIT_AS_ONE if others else _WAIT
+        found = _receive(address, channel, flags, cookie)
+        if isinstance(found, int):
+            return self._receive_anew(found, address, channel, flags, cookie)
+        return found, False
+
+    def _send_anew(  # noqa: PLR0917
+        self, code: int, address: int, channel: str, body: bytes, expiry_ns: int, capacity: int
+    ) -> None:
+        """Send did not succeed at the first attempt: say why, or make the second."""
+        if code in _NOT_OPEN:
+            address = self._address_after(code, address)
+            code = _send(address, channel, body, expiry_ns, capacity)
+        if code:
+            raise self._error(code, channel, size=len(body), capacity=capacity)
+
+    def _receive_anew(
+        self, code: int, address: int, channel: str, flags: int, cookie: int
+    ) -> tuple[bytes | None, bool]:
+        """Likewise, of take_or_await()."""
+        if code in _NOT_OPEN:
+            address = self._address_after(code, address)
+            found = _receive(address, channel, flags, cookie)
+            if not isinstance(found, int):
+                return found, False
+            code = found
+        if code == 0:
+            return None, True
+        raise self._error(code, channel)
+
+    def _address_after(self, code: int, address: int) -> int:
+        return _address(self._open_after(code, ffi.cast("ashm *", address)))
 
     def take_named(self, channel: str) -> tuple[str, bytes] | None:
         """As `take`, with the full name of the channel that the body was in."""
@@ -326,7 +374,7 @@ class Attachment:
         while True:
             out = buffer.out
             code = self._call(
-                _receive, name, len(name), flags, cookie, buffer.data, buffer.size, out
+                lib.ashm_receive, name, len(name), flags, cookie, buffer.data, buffer.size, out
             )
             if code != _BUFFER:
                 break
@@ -341,59 +389,6 @@ class Attachment:
         if code not in (0, _EMPTY):
             raise self._error(code, name.decode())
         return found, rung
-
-    def take_or_await(
-        self, name: bytes, cookie: int, *, others: bool
-    ) -> tuple[bytes | None, bool]:
-        """Take the oldest body of a channel, or count as waiting for it.
-
-        `name` is the channel's, which `take` has been called with. `others` says whether other
-        coroutines of this process wait for it, too. `ready` will give `cookie` when a message
-        is there. Returns the body, or None and whether the bell was rung meanwhile: `ready` is
-        then to be called at once.
-        """
-        try:
-            buffer = self._buffers.pop()
-        except IndexError:
-            buffer = _Buffer(BUFFER_SIZE)
-        out = buffer.out
-        flags = _WAIT_AS_ONE if others else _WAIT
-        code = _receive(
-            self._handles.current, name, len(name), flags, cookie, buffer.data, BUFFER_SIZE, out
-        )
-        body: bytes | None = buffer.view[: out.length] if code == 0 else None
-        rung = code == _EMPTY and out.more != 0
-        self._buffers.append(buffer)
-        if code == 0 or code == _EMPTY:  # noqa: PLR1714 - faster so
-            return body, rung
-        return self._receive_anew(code, name, flags, cookie)
-
-    def _send_anew(
-        self, code: int, channel: str, body: bytes, expiry_ns: int, capacity: int
-    ) -> None:
-        """Send did not succeed at the first attempt: say why, or make the second."""
-        if code in _NOT_OPEN:
-            name = encode(channel)
-            code = self._call(_send, name, len(name), body, len(body), expiry_ns, capacity)
-        if code:
-            raise self._error(code, channel, size=len(body), capacity=capacity)
-
-    def _receive_anew(
-        self, code: int, name: bytes, flags: int, cookie: int
-    ) -> tuple[bytes | None, bool]:
-        """Likewise; a body that is larger than the buffer is had at the second, too."""
-        size = BUFFER_SIZE
-        while code in _NOT_OPEN or code == _BUFFER:
-            buffer = _Buffer(size)
-            code = self._call(
-                _receive, name, len(name), flags, cookie, buffer.data, size, buffer.out
-            )
-            size = max(size, buffer.out.length)
-        if code == 0:
-            return buffer.view[: buffer.out.length], False
-        if code == _EMPTY:
-            return None, bool(flags and buffer.out.more)
-        raise self._error(code, name.decode())
 
     def await_room(self, channel: str, capacity: int) -> tuple[bool, bool]:
         """Count as waiting for room in a channel if it holds `capacity` bodies or more.

@@ -57,12 +57,10 @@ class _Entry:
         "handed_over",
         "inside",
         "missed",
-        "name",
     )
 
     def __init__(self, channel: str, cookie: int) -> None:
         self.channel = channel
-        self.name = channel.encode()
         self.cookie = cookie
         self.futures: deque[_Future] = deque()  # of the coroutines that wait
         self.inside: set[_Future] = set()  # and of those that were woken and have not gone yet
@@ -135,7 +133,7 @@ class Receiver:
                     if watch.tick is None:
                         self._watch(watch)
                     body, rung = self._attachment.take_or_await(
-                        entry.name, entry.cookie, others=others
+                        channel, entry.cookie, others=others
                     )
                 except LockTimeout as refused:
                     patience = patience or Patience(self._lock_timeout)

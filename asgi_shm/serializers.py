@@ -15,13 +15,13 @@ from typing import Any, Final, NamedTuple
 from msgpack import ExtType, Packer, unpackb
 
 from ._ashm import lib
+from ._calls import check
 from .errors import SegmentCorrupt, SerializationError
 
 __all__ = ["pack", "unpack"]
 
 _GOOD: Final = lib.ASHM_BODY_GOOD
 _BYTES: Final = lib.ASHM_BODY_BYTES
-_check_body: Final = lib.ashm_check_body
 
 # Packers that nobody uses now, since one is not reentrant; not those whose buffer has grown.
 _packers: Final[list[Packer]] = []
@@ -57,7 +57,7 @@ def pack(message: dict[str, Any]) -> bytes:
         raise _complaint(message, str(error)) from None
     if len(body) <= _PACKED_MAX:
         _packers.append(packer)
-    verdict = _check_body(body, len(body))
+    verdict = check(body)
     if verdict == _GOOD:
         return body
     if verdict == _BYTES and not _has_other_buffers(message):

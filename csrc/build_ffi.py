@@ -1,7 +1,8 @@
 """Builds the native module `asgi_shm._ashm` with cffi, in API mode.
 
 The declarations are not repeated here: they are cut out of the public headers, from between
-the two markers in each, and the C files are those of sources.txt.
+the two markers in each. The C files are those of sources.txt, and one that knows Python: a
+second module, in the same object file.
 """
 
 import re
@@ -46,13 +47,14 @@ def sources(listing: str) -> list[str]:
 
 def builder() -> FFI:
     """Return the cffi builder that setup.py runs."""
+    core = sources((HERE / "sources.txt").read_text())
     ffi = FFI()
     for name in HEADERS:
         ffi.cdef(declarations((HERE / name).read_text()))
     ffi.set_source(
         "asgi_shm._ashm",
         "".join(f'#include "{name}"\n' for name in HEADERS),
-        sources=[str(HERE / name) for name in sources((HERE / "sources.txt").read_text())],
+        sources=[str(HERE / name) for name in [*core, "python/calls.c"]],
         depends=[str(path) for path in sorted(HERE.glob("*.h"))],
         include_dirs=[str(HERE)],
         define_macros=[("_GNU_SOURCE", None), ("NDEBUG", None)],

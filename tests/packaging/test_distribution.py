@@ -81,7 +81,7 @@ def test_the_sdist_holds_everything_that_builds_and_tests(sdist):
         names = {name.partition("/")[2] for name in archive.getnames()}
     wanted = {
         str(path.relative_to(ROOT))
-        for pattern in ("csrc/*.[ch]", "asgi_shm/**/*.py", "tests/**/*.py", "tests/c/**/*")
+        for pattern in ("csrc/**/*.[ch]", "asgi_shm/**/*.py", "tests/**/*.py", "tests/c/**/*")
         for path in ROOT.glob(pattern)
     }
     wanted |= {

@@ -1,0 +1,197 @@
+/*
+ * calls.c: the calls that every message makes, for Python, without cffi in between.
+ *
+ * cffi wants a name as bytes, and gives a body out by way of a buffer of its own and a struct
+ * that tells its length. Here a name is a str, a body is written once, and the arguments come
+ * without a tuple around them. All other calls go through cffi: what they save is not worth a
+ * line of this.
+ *
+ * The module is in the object file of cffi's (_calls.py loads it), and in its stable ABI. A
+ * handle is the address of an `ashm`, or 0.
+ */
+#include <pyconfig.h>
+#ifndef Py_GIL_DISABLED /* free-threaded builds have no stable ABI before 3.15 */
+#define Py_LIMITED_API 0x030a0000
+#endif
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "ashm.h"
+#include "body.h"
+
+/* Bodies up to this size are received on the stack, others at the second attempt. */
+enum { SMALL = 16384 };
+
+static ashm *
+as_handle(PyObject *address)
+{
+    return PyLong_AsVoidPtr(address);
+}
+
+static int
+has_arguments(Py_ssize_t wanted, Py_ssize_t n)
+{
+    if (n != wanted) {
+        PyErr_Format(PyExc_TypeError, "%zd arguments are needed, not %zd", wanted, n);
+    }
+    return n == wanted;
+}
+
+/* send(handle, channel, body, expiry, capacity): what ashm_send() returns. */
+static PyObject *
+call_send(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
+{
+    ashm *handle;
+    const char *name;
+    char *body;
+    Py_ssize_t name_length, length;
+    unsigned long long expiry, capacity;
+    int rc;
+
+    if (!has_arguments(5, n) ||
+        (name = PyUnicode_AsUTF8AndSize(arguments[1], &name_length)) == NULL ||
+        PyBytes_AsStringAndSize(arguments[2], &body, &length) < 0) {
+        return NULL;
+    }
+    handle = as_handle(arguments[0]);
+    expiry = PyLong_AsUnsignedLongLong(arguments[3]);
+    capacity = PyLong_AsUnsignedLongLong(arguments[4]);
+    if (PyErr_Occurred() != NULL) {
+        return NULL;
+    }
+    if (capacity > ASHM_CAPACITY_MAX) {
+        return PyLong_FromLong(ASHM_BAD_ARGUMENT);
+    }
+    Py_BEGIN_ALLOW_THREADS rc = ashm_send(handle, name, (size_t)name_length, body,
+                                          (size_t)length, expiry, (uint32_t)capacity);
+    Py_END_ALLOW_THREADS return PyLong_FromLong(rc);
+}
+
+typedef struct reception {
+    ashm *handle;
+    const char *name;
+    Py_ssize_t name_length;
+    unsigned flags;
+    uint64_t cookie;
+} reception;
+
+static int
+receive_into(const reception *r, void *buffer, size_t size, ashm_received *out)
+{
+    int rc;
+
+    Py_BEGIN_ALLOW_THREADS rc = ashm_receive(r->handle, r->name, (size_t)r->name_length,
+                                             r->flags, r->cookie, buffer, size, out);
+    Py_END_ALLOW_THREADS return rc;
+}
+
+/* The body that comes next has so many bytes, or had: another reader may be faster. */
+static PyObject *
+receive_large(const reception *r, ashm_received *out, int *rc)
+{
+    for (;;) {
+        size_t size = out->length;
+        PyObject *body = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
+
+        if (body == NULL) {
+            return NULL;
+        }
+        *rc = receive_into(r, PyBytes_AsString(body), size, out);
+        if (*rc == 0 && out->length == size) {
+            return body;
+        }
+        if (*rc == 0) {
+            PyObject *shorter =
+                PyBytes_FromStringAndSize(PyBytes_AsString(body), (Py_ssize_t)out->length);
+
+            Py_DecRef(body);
+            return shorter;
+        }
+        Py_DecRef(body);
+        if (*rc != ASHM_BUFFER) {
+            return NULL;
+        }
+    }
+}
+
+/* receive(handle, channel, flags, cookie): a body; None: the channel is empty; or an int: what
+ * else ashm_receive() returns, and 0 if the bell was rung while an empty channel was awaited.
+ */
+static PyObject *
+call_receive(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
+{
+    reception r;
+    ashm_received out;
+    char small[SMALL];
+    PyObject *body;
+    int rc;
+
+    if (!has_arguments(4, n) ||
+        (r.name = PyUnicode_AsUTF8AndSize(arguments[1], &r.name_length)) == NULL) {
+        return NULL;
+    }
+    r.handle = as_handle(arguments[0]);
+    r.flags = (unsigned)PyLong_AsUnsignedLong(arguments[2]);
+    r.cookie = PyLong_AsUnsignedLongLong(arguments[3]);
+    if (PyErr_Occurred() != NULL) {
+        return NULL;
+    }
+    rc = receive_into(&r, small, sizeof small, &out);
+    if (rc == 0) {
+        return PyBytes_FromStringAndSize(small, (Py_ssize_t)out.length);
+    }
+    if (rc == ASHM_BUFFER) {
+        body = receive_large(&r, &out, &rc);
+        if (body != NULL || PyErr_Occurred() != NULL) {
+            return body;
+        }
+    }
+    if (rc == ASHM_EMPTY) {
+        if ((r.flags & ASHM_WAIT) != 0 && out.more != 0) {
+            return PyLong_FromLong(0);
+        }
+        Py_IncRef(Py_None); /* Py_RETURN_NONE of 3.12 would take it for immortal, in 3.11 too */
+        return Py_None;
+    }
+    return PyLong_FromLong(rc);
+}
+
+/* check(body): what ashm_check_body() returns. */
+static PyObject *
+call_check(PyObject *module, PyObject *argument)
+{
+    char *body;
+    Py_ssize_t length;
+
+    if (PyBytes_AsStringAndSize(argument, &body, &length) < 0) {
+        return NULL;
+    }
+    return PyLong_FromLong(ashm_check_body(body, (size_t)length));
+}
+
+#define FAST(function) (PyCFunction)(void (*)(void))(function), METH_FASTCALL
+
+static PyMethodDef functions[] = {
+    {"send", FAST(call_send), NULL},
+    {"receive", FAST(call_receive), NULL},
+    {"check", call_check, METH_O, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyModuleDef_Slot slots[] = {
+#ifdef Py_GIL_DISABLED
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
+    {0, NULL},
+};
+
+static PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "calls",
+                                 .m_methods = functions, .m_slots = slots};
+
+PyMODINIT_FUNC PyInit_calls(void);
+
+PyMODINIT_FUNC
+PyInit_calls(void)
+{
+    return PyModuleDef_Init(&definition);
+}

@@ -1,0 +1,76 @@
+"""The calls without cffi take what they should, and refuse the rest as Python does."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from asgi_shm import ShmChannelLayer, _calls
+from asgi_shm._ashm import lib
+from tests.support import run_alone
+
+NO_HANDLE = 0
+GOOD = b"\x80"  # an empty dict
+
+
+def test_without_a_handle_nothing_is_open():
+    assert _calls.send(NO_HANDLE, "a", GOOD, 1, 1) == lib.ASHM_CLOSED
+    assert _calls.receive(NO_HANDLE, "a", 0, 0) == lib.ASHM_CLOSED
+
+
+def test_names_are_looked_at_first():
+    assert _calls.send(NO_HANDLE, "a b", GOOD, 1, 1) == lib.ASHM_BAD_NAME
+    assert _calls.receive(NO_HANDLE, "ä", 0, 0) == lib.ASHM_BAD_NAME
+    assert _calls.receive(NO_HANDLE, "a\0", 0, 0) == lib.ASHM_BAD_NAME
+    with pytest.raises(UnicodeEncodeError):
+        _calls.receive(NO_HANDLE, "\ud800", 0, 0)
+
+
+@pytest.mark.parametrize("capacity", [0, lib.ASHM_CAPACITY_MAX + 1, 2**32 + 1])
+def test_a_capacity_is_not_cut_to_fit(capacity):
+    assert _calls.send(NO_HANDLE, "a", GOOD, 1, capacity) == lib.ASHM_BAD_ARGUMENT
+
+
+@pytest.mark.parametrize(
+    ("call", "arguments"),
+    [
+        (_calls.send, (NO_HANDLE, "a", GOOD, 1)),
+        (_calls.send, (NO_HANDLE, "a", GOOD, 1, 1, 1)),
+        (_calls.send, (NO_HANDLE, b"a", GOOD, 1, 1)),
+        (_calls.send, (NO_HANDLE, "a", "body", 1, 1)),
+        (_calls.send, (NO_HANDLE, "a", bytearray(GOOD), 1, 1)),
+        (_calls.send, (NO_HANDLE, "a", GOOD, 1.0, 1)),
+        (_calls.send, ("", "a", GOOD, 1, 1)),
+        (_calls.receive, (NO_HANDLE, "a", 0)),
+        (_calls.receive, (NO_HANDLE, b"a", 0, 0)),
+        (_calls.receive, (NO_HANDLE, "a", None, 0)),
+        (_calls.check, ("body",)),
+    ],
+)
+def test_arguments_have_their_types_and_number(call, arguments):
+    with pytest.raises(TypeError):
+        call(*arguments)
+
+
+@pytest.mark.parametrize("expiry", [-1, 2**64])
+def test_an_expiry_is_not_cut_to_fit(expiry):
+    with pytest.raises(OverflowError):
+        _calls.send(NO_HANDLE, "a", GOOD, expiry, 1)
+
+
+def test_bodies_are_judged_as_by_cffi():
+    for body in (GOOD, b"\x81\xa1a\xc4\x01b", b"\x90", b""):
+        assert _calls.check(body) == lib.ashm_check_body(body, len(body))
+
+
+def test_none_is_counted(prefix):
+    layer = ShmChannelLayer(prefix=prefix)
+    run_alone(layer.new_channel())
+    address = layer._attachment._handles.address
+    before = sys.getrefcount(None)
+    for _ in range(20_000):
+        assert _calls.receive(address, "a", 0, 0) is None
+
+    assert sys.getrefcount(None) > before - 10_000
+    run_alone(layer.close())
