@@ -18,6 +18,7 @@ from tests.multiprocess.test_users import STRANGER, needs_root
 from tests.support import SHM, fill, run_alone
 
 MIB = 1024 * 1024
+NAME = segment.object_name("")[1:]
 NONE: list[segment.Found] = []
 
 
@@ -49,7 +50,7 @@ def test_nothing_is_wrong(tool, prefix, healthy, site):
     done = tool("doctor", "--prefix", prefix)
 
     assert (done.code, done.err) == (0, "")
-    assert "layout 1, Python 3." in done.out
+    assert f"layout {segment.LAYOUT_VERSION}, Python 3." in done.out
     assert done.out.endswith("nothing was found\n")
 
 
@@ -169,7 +170,10 @@ def test_system_users_are_left_alone(logind, monkeypatch, prefix, site):
 def test_two_versions(prefix, site):
     (SHM / f"asgi_shm.999.{prefix}").write_bytes(b"")
 
-    assert "layout versions [1, 999]" in only(machine._versions(mine(prefix))).what
+    assert (
+        f"layout versions [{segment.LAYOUT_VERSION}, 999]"
+        in only(machine._versions(mine(prefix))).what
+    )
 
 
 def test_another_version(prefix):
@@ -180,7 +184,7 @@ def test_another_version(prefix):
 
 def test_leftovers(prefix, site):
     old = time.time() - 3600
-    for name in (f"{mine(prefix)[0].path.name}:0a1b2c3d", f"sem.asgi_shm.1.{prefix}.gone:3"):
+    for name in (f"{mine(prefix)[0].path.name}:0a1b2c3d", f"sem.{NAME}{prefix}.gone:3"):
         (SHM / name).write_bytes(b"")
         os.utime(SHM / name, (old, old))
     try:
@@ -279,19 +283,19 @@ def test_options_that_do_not_differ(prefix, site):
 
 
 def test_a_semaphore_that_is_gone(prefix, site):
-    (SHM / f"sem.asgi_shm.1.{prefix}:3").unlink()
+    (SHM / f"sem.{NAME}{prefix}:3").unlink()
 
     assert "1 of its 16 semaphores are gone" in only(of_segment(prefix)).what
 
 
 def test_a_semaphore_with_another_mode(prefix, site):
-    (SHM / f"sem.asgi_shm.1.{prefix}:3").chmod(0o666)
+    (SHM / f"sem.{NAME}{prefix}:3").chmod(0o666)
 
     assert "has mode 666, and the segment 644" in only(of_segment(prefix)).what
 
 
 def test_what_is_no_segment(prefix):
-    (SHM / f"asgi_shm.1.{prefix}").write_bytes(b"x" * 10_000)
+    (SHM / f"{NAME}{prefix}").write_bytes(b"x" * 10_000)
     first, _ = of_segment(prefix)
 
     assert first.level is Level.PROBLEM
@@ -300,8 +304,8 @@ def test_what_is_no_segment(prefix):
 
 @needs_root
 def test_anothers_segment(prefix):
-    (SHM / f"asgi_shm.1.{prefix}").write_bytes(b"")
-    (SHM / f"asgi_shm.1.{prefix}").chmod(0o600)
+    (SHM / f"{NAME}{prefix}").write_bytes(b"")
+    (SHM / f"{NAME}{prefix}").chmod(0o600)
     done = shell_as(STRANGER, "doctor", "--prefix", prefix)
 
     assert "this user cannot look in" in done.out
