@@ -13,7 +13,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as plain
 
 from asgi_shm import segment
-from asgi_shm.inspect import COUNTERS
+from asgi_shm.inspect import COUNTERS, Observer
 from tests.support import SHM, TIMEOUT, run_alone
 
 
@@ -45,6 +45,18 @@ def test_every_counter_and_gauge(tool, prefix, layer, site):
     section = ("section", "messages")
     assert found["asgi_shm_memory_size_bytes", label, section] == 100 * 1024 * 1024
     assert 0 < found["asgi_shm_memory_used_bytes", label, section] < 100_000
+
+
+def test_nanoseconds_are_told_as_seconds(tool, monkeypatch, prefix, site):
+    def totals(observer, real=Observer.totals):
+        found = real(observer)
+        found.counters["lock_wait_ns"] = 2_500_000_000
+        return found
+
+    monkeypatch.setattr(Observer, "totals", totals)
+    found = samples(tool("metrics", "--prefix", prefix).out)
+
+    assert found["asgi_shm_lock_wait_seconds_total", ("prefix", prefix)] == 2.5
 
 
 def test_the_declared_counters_are_those_that_are_told(tool, prefix, site):

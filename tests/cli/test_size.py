@@ -53,6 +53,10 @@ def test_a_message_takes_a_block_or_pages(size, expected):
     assert sizing.message_memory(3, size) == 3 * expected
 
 
+def test_a_group_has_a_record_in_each_process():
+    assert sizing.group_memory(0, 0, 10, 2) == 10 * 68 * 2 + 2 * sizing.PROCESS
+
+
 def test_it_is_what_a_segment_takes(prefix):
     layer = ShmChannelLayer(prefix=prefix, capacity=10)
     attachment = layer._attachment

@@ -122,6 +122,15 @@ def test_django(prefix, site):
     assert "room" in done.out
 
 
+def test_what_acts_makes_no_segment(prefix):
+    done = shell(
+        "send", "work", "{}", "--django", SETTINGS, env={**os.environ, "TEST_PREFIX": prefix}
+    )
+
+    assert done.code == Exit.NO_SEGMENT
+    assert list(SHM.glob(f"*{prefix}*")) == []
+
+
 def test_django_without_such_settings(tool, prefix):
     done = shell("groups", "--django", "no.such.settings")
 

@@ -89,6 +89,17 @@ def test_one_process_tells_of_common_channels(look, layer, make_layer, caplog):
     assert "'work'" not in second
 
 
+def test_what_was_lost_before_is_no_news(layer, make_layer, caplog):
+    layer.get_capacity = lambda name: 1
+    run_alone(fill(layer, "work"))
+    run_alone(layer.close())
+    late = make_layer()
+    for _ in range(2):
+        late._attachment.on_tick()
+
+    assert caplog.records == []
+
+
 def test_not_too_often(look, layer, monkeypatch):
     monkeypatch.setattr(_losses, "LOG_INTERVAL", 3600.0)
     layer.get_capacity = lambda name: 1
