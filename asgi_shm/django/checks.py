@@ -34,6 +34,7 @@ def check_channel_layers(**kwargs: Any) -> list[CheckMessage]:
     for alias, given in options.items():
         found += _option(alias, given, configs)
     found += _in_memory(layers)
+    found += _losing(configs)
     found += _mismatches(configs)
     found += _room(configs)
     return found
@@ -62,6 +63,17 @@ def _in_memory(layers: Mapping[str, Any]) -> Iterator[CheckMessage]:
                 hint="Give it BACKEND asgi_shm.ShmChannelLayer with a prefix of its own, or "
                 "remove it.",
                 id="asgi_shm.W001",
+            )
+
+
+def _losing(configs: Mapping[str, Config]) -> Iterator[CheckMessage]:
+    for alias, config in configs.items():
+        if config.drop_rate:
+            yield Warning(
+                f"CHANNEL_LAYERS[{alias!r}] has drop_rate {config.drop_rate}: it loses "
+                "messages on purpose.",
+                hint="That is for tests; remove it from the settings of a site.",
+                id="asgi_shm.W004",
             )
 
 

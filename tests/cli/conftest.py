@@ -59,6 +59,7 @@ AS_USER = """
 import email.parser, os, sys
 import asgi_shm.cli.main as tool
 tool.parser().format_help()
+tool.doctor._versions()
 user = int(sys.argv[1])
 os.setgroups([])
 os.setgid(user)

@@ -70,6 +70,10 @@ def test_two_layers_of_one_segment():
     assert check(default=ours(), other=ours(capacity=7)) == {}
 
 
+def test_a_layer_that_loses_messages_on_purpose():
+    assert check(default=ours(drop_rate=0.1)).keys() == {"asgi_shm.W004"}
+
+
 def test_too_little_room():
     found = check(default=ours(message_memory=490 * MIB))
 
