@@ -171,14 +171,15 @@ send_to_each(tx *t, const broadcast *b, const void *body, uint32_t length,
     return rc != 0 || one == ASHM_BUSY ? rc : one;
 }
 
-/* The commons have no process that would settle them. */
+/* The commons have no process that would settle them. What waits in others than those that were
+ * reached is not ours to wait for. */
 static int
-settle_commons(tx *t)
+settle_commons(tx *t, const ashm_reached *reached)
 {
     int rc = 0, one;
 
     for (uint32_t i = 0; i < COMMONS; i++) {
-        if (mailbox_may_have_broadcasts(t->party.a, i)) {
+        if (is_reached(reached, i) && mailbox_may_have_broadcasts(t->party.a, i)) {
             if ((one = mailbox_enter(t, i)) == 0) {
                 mailbox_leave(t);
             }
@@ -201,7 +202,7 @@ membership_send(tx *t, const char *group, size_t group_length, const void *body,
                    .exclude_length = how->exclude_length,
                    .report = how->report};
     int rc = send_to_each(t, &b, body, length, &so_far);
-    int settled = settle_commons(t);
+    int settled = settle_commons(t, &so_far);
 
     rc = rc != 0 ? rc : settled;
     if (rc == ASHM_BUSY) {
