@@ -73,6 +73,7 @@ sweep_a_part(tx *t)
             uint32_t some = buckets % (TABLE_BUCKETS_MAX + 1) / SWEEP_TICKS;
 
             rc = sweep_some(t, i, some > SWEEP_MIN ? some : SWEEP_MIN);
+            rc = rc == ASHM_BUSY ? 0 : rc; /* another time: the others do not wait for it */
         }
     }
     return rc;
@@ -111,6 +112,7 @@ bool
 maintain_reclaim(ashm *a, tx *t)
 {
     uint64_t at = load_relaxed64(&a->reclaim_at);
+    int rc;
 
     t->now = handle_now(a);
     if (t->now < at && at - t->now <= RECLAIM_INTERVAL) {
@@ -118,5 +120,6 @@ maintain_reclaim(ashm *a, tx *t)
     }
     store_relaxed64(&a->reclaim_at, t->now + RECLAIM_INTERVAL);
     (void)reap_dead(a);
-    return sweep_all(t) == 0;
+    rc = sweep_all(t);
+    return rc == 0 || rc == ASHM_BUSY; /* what could be had may do */
 }

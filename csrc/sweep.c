@@ -196,16 +196,20 @@ int
 sweep_all(tx *t)
 {
     uint32_t mailboxes = COMMONS + handle_slots_high(t->party.a);
-    int rc = 0;
+    int rc = 0, busy = 0;
 
     for (uint32_t i = 0; i < mailboxes && rc == 0; i++) {
-        if ((rc = mailbox_enter(t, i)) != 0) {
-            return rc;
+        if ((rc = mailbox_enter(t, i)) == 0) {
+            rc = purge(t);
+            mailbox_leave(t);
         }
-        rc = purge(t);
-        mailbox_leave(t);
+        if (rc == ASHM_BUSY) { /* the others do not wait for it */
+            busy = rc;
+            rc = 0;
+        }
     }
-    return rc != 0 ? rc : trim_messages(t);
+    rc = rc != 0 ? rc : trim_messages(t);
+    return rc != 0 ? rc : busy;
 }
 
 /* ---- flushing ---- */

@@ -2,7 +2,13 @@
  * changed nothing, or only what is complete; when the process has died all is well. */
 #include <signal.h>
 
+#include <string.h>
+
+#include "hash.h"
+#include "mailbox.h"
+#include "messages.h"
 #include "reap.h"
+#include "slots.h"
 #include "support.h"
 
 enum { MEMORY, ALL_COMMONS, OUR_MAILBOX, LOCKS };
@@ -240,6 +246,89 @@ test_a_broadcast_is_settled_later(void)
     fixture_end(&s, a);
 }
 
+/* A broadcast in the commons whose sender is stopped there before it is settled. */
+static void
+test_a_group_send_does_not_wait_for_that_of_another(void)
+{
+    segment s;
+    ashm *a, *b;
+    pid_t child;
+    char ours[ASHM_NAME_MAX + 1];
+    ashm_reached reached = {{0}};
+    broadcast other = {.group = "other", .length = 5, .deadline = ASHM_NEVER};
+    uint32_t message;
+    bool sent;
+    tx t;
+
+    segment_make(&s);
+    s.options.lock_wait_ns = NS_PER_MS;
+    a = segment_open(&s);
+    b = segment_open_for_child(&s);
+    OK(join(a, "room", own_channel(a, "x", ours)));
+    OK(join(a, "other", "common"));
+    other.hash = (uint32_t)hash_name(a->hash_key, "other", 5);
+    lane_open(a, &t);
+    OK(message_make(&t, 5, 1, &message));
+    message_write(&t, message, "hello", 5);
+    OK(mailbox_broadcast(&t, slots_address(a, "common", 6).mailbox, &other, &sent));
+    EXPECT(sent);
+    tx_close(&t);
+    to_hold = ALL_COMMONS;
+    child = child_start(hold_and_stop, b);
+    OK(ashm_group_send(a, "room", 4, "hello", 5, 60 * SECOND, &reached));
+    EXPECT_TEXT(take(a, ours), "hello");
+    child_kill(child);
+    a->lock_wait_ns = 10 * SECOND;
+    EXPECT_TEXT(take(a, "common"), "hello");
+    ashm_close(b);
+    fixture_end(&s, a);
+}
+
+/* What is behind a lock is swept another time, the rest at once. */
+static void
+test_the_rest_is_swept(void)
+{
+    static char large[MIB];
+    segment s;
+    ashm *a, *b;
+    pid_t child;
+    char ours[ASHM_NAME_MAX + 1];
+    size_t length;
+    int rc;
+
+    segment_make(&s);
+    s.options.lock_wait_ns = NS_PER_MS;
+    a = segment_open(&s);
+    b = segment_open_for_child(&s);
+    OK(put(a, "common", "x"));
+    length = strlen(own_channel(a, "x", ours));
+    to_hold = ALL_COMMONS;
+    child = child_start(hold_and_stop, b);
+
+    ashm_set_clock(a, 1000 * SECOND);
+    OK(ashm_send(a, ours, length, "", 0, SECOND, 100));
+    ashm_set_clock(a, 1002 * SECOND);
+    EXPECT_EQ(ashm_sweep(a), ASHM_BUSY);
+    EXPECT_EQ(handle_mailbox(a, COMMONS + a->own->slot)->expired, 1);
+
+    OK(ashm_send(a, ours, length, "", 0, SECOND, 100));
+    for (int i = 0; i < 16; i++) {
+        ashm_set_clock(a, (1004 + (uint64_t)i) * SECOND);
+        OK(ashm_tick(a));
+    }
+    EXPECT_EQ(handle_mailbox(a, COMMONS + a->own->slot)->expired, 2);
+
+    while ((rc = ashm_send(a, ours, length, large, MIB / 2, SECOND, 100)) == 0) {
+    }
+    EXPECT_EQ(rc, ASHM_MESSAGES_FULL);
+    ashm_set_clock(a, 1100 * SECOND);
+    OK(ashm_send(a, ours, length, large, MIB / 2, SECOND, 100));
+    child_kill(child);
+    ashm_close(b);
+    ashm_set_clock(a, 0);
+    fixture_end(&s, a);
+}
+
 /* Who cannot give its slot back may try again, or leave it to others. */
 static void
 leave_in_two_steps(int abandoned)
@@ -326,6 +415,8 @@ main(void)
     RUN(test_nothing_is_held_for_ever);
     RUN(test_a_group_send_goes_on_where_it_was_refused);
     RUN(test_a_broadcast_is_settled_later);
+    RUN(test_a_group_send_does_not_wait_for_that_of_another);
+    RUN(test_the_rest_is_swept);
     RUN(test_leaving_is_done_later);
     RUN(test_leaving_is_left_to_others);
     RUN(test_a_lock_that_was_waited_for_in_vain_is_only_looked_at);
