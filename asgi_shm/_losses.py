@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Losses"]
 
-# Of a large segment the first so many channels are searched: the loop stands still meanwhile.
+# Of a large segment so many channels and groups are searched: the loop stands still meanwhile.
 _SEARCHED: Final = 5000
 # Channels and groups that one line names.
 _NAMED: Final = 5
@@ -90,7 +90,7 @@ class Losses:
         ]
         groups = [
             repr(one.name)
-            for one in observer.groups()
+            for one in observer.groups(_SEARCHED)
             if self._has_risen(before, f"group {one.name}", one.full)
         ]
         logger.warning(

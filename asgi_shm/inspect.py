@@ -13,6 +13,7 @@ import errno
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -246,10 +247,14 @@ class Observer:
                 age=seen.age / 1e9,
             )
 
-    def groups(self) -> list[Group]:
-        """Return every group that has members, by name."""
+    def groups(self, limit: int | None = None) -> list[Group]:
+        """Return every group that has members, by name.
+
+        A group is found once for each process with members of it; `limit` ends the search when
+        it has found so much, and of what it then returns the figures may be too low.
+        """
         parts: dict[str, Group] = {}
-        for seen in self._list(lib.ashm_see_groups, "ashm_seen_group"):
+        for seen in islice(self._list(lib.ashm_see_groups, "ashm_seen_group"), limit):
             name = _text(seen.name)
             group = parts.get(name, Group(name, 0, 0, ()))
             parts[name] = Group(

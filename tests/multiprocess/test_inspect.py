@@ -80,6 +80,7 @@ def test_groups_and_members(observer, make_peer):
 
     assert (hall.name, hall.members, hall.slots) == ("hall", 1, (None,))
     assert (room.name, room.members, room.slots) == ("room", 2, (1, 2))
+    assert len(observer.groups(limit=1)) == 1
     assert sorted(member.channel for member in observer.members("room")) == sorted(names)
     assert {member.group for member in observer.members()} == {"hall", "room"}
     assert all(86000 < member.expiry < 86401 for member in observer.members())

@@ -109,6 +109,14 @@ def test_not_too_often(look, layer, monkeypatch):
     assert look() == []
 
 
+def test_a_large_segment_is_not_searched_to_the_end(look, layer, monkeypatch):
+    monkeypatch.setattr(_losses, "_SEARCHED", 0)
+    layer.get_capacity = lambda name: 1
+    run_alone(fill(layer, "work"))
+
+    assert "their channels were full. Read them faster" in look()[0]
+
+
 def test_few_are_named(look, layer):
     layer.get_capacity = lambda name: 1
     for number in range(8):
