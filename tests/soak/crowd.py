@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.soak import worker
+from tests.soak import lives
 
 if TYPE_CHECKING:
     import random
@@ -37,15 +37,15 @@ class Crowd:
     def start(self, life: Callable[[], None]) -> int:
         pid = os.fork()
         if pid == 0:
-            worker.leave_at(self.arena, life)
+            lives.leave_at(self.arena, life)
         return pid
 
     def start_one(self) -> None:
         """Two fifths have a timer, two fifths are killed by us, and the rest ends by itself."""
-        death = worker.draw_death(self.random)
+        death = lives.draw_death(self.random)
         seconds = 10 ** self.random.uniform(-2, 0.3)
         lifetime = self.random.uniform(0.002, 0.25) if self.random.random() < 0.7 else 3600
-        pid = self.start(lambda: worker.live(self.arena, None, seconds, death))
+        pid = self.start(lambda: lives.live(self.arena, None, seconds, death))
         self.counts["started"] += 1
         self.members[pid] = time.monotonic() + lifetime
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import posix_ipc
 
 from asgi_shm import ShmChannelLayer
-from tests.soak import tally, worker
+from tests.soak import lives, tally
 from tests.soak.arena import ALL, MEMBERS
 from tests.soak.crowd import Crowd
 from tests.support import leftovers, run_alone
@@ -59,14 +59,14 @@ class Storm:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         stacks = (self.arena.directory / "stacks").open("w")
         faulthandler.register(signal.SIGUSR1, file=stacks, all_threads=True)
-        before = worker.descriptors()
+        before = lives.descriptors()
         try:
             full = self.blow_over()
         finally:
             gc.unfreeze()
             self.crowd.kill_all()
         gc.collect()
-        if (after := worker.descriptors()) != before:
+        if (after := lives.descriptors()) != before:
             self.problems.append(f"{after} descriptors at the end, and {before} before")
         faulthandler.unregister(signal.SIGUSR1)
         stacks.close()
@@ -84,7 +84,7 @@ class Storm:
         # What is here now is never garbage, so no child needs to look, and copy its pages.
         gc.collect()
         gc.freeze()
-        self.crowd.start(lambda: worker.sink(self.arena))
+        self.crowd.start(lambda: lives.sink(self.arena))
         self.blow(checker)
         self.settle(checker)
         self.arena.stop()

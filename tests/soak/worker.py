@@ -1,22 +1,15 @@
-"""What one process of a soak does: everything that a layer can, at random, until it dies.
+"""What one thread of a soak does: everything that a layer can, at random, until it dies.
 
-It may be killed by others, and it sets itself timers that kill it a few microseconds into an
-operation. Children that it forks live the same life, and it kills some of them.
+It sets itself timers that kill it a few microseconds into an operation.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
-import os
 import random
-import signal
-import sys
 import threading
 import time
-import traceback
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asgi_shm import ChannelFull, ShmChannelLayer
@@ -72,7 +65,6 @@ class Worker:
         self.solo: list[str] = []
         self.readers: dict[asyncio.Task[None], str] = {}
         self.joined: set[tuple[str, str]] = set()
-        self.children: list[int] = []
 
     # -- reading ------------------------------------------------------------------------
 
@@ -198,21 +190,12 @@ class Worker:
         if self.timer and self.random.random() < 0.05:
             self.timer.set(10 ** self.random.uniform(-5.3, -3))
 
-    async def fork(self) -> None:
-        if self.random.random() > 0.15:
-            return
-        death = draw_death(self.random)
-        pid = os.fork()
-        if pid == 0:
-            # The parent's loop, readers and names are none of the child's business.
-            seconds = 10 ** self.random.uniform(-2.5, -0.5)
-            leave_at(self.arena, lambda: live(self.arena, self.layer, seconds, death))
-        self.children.append(pid)
-
-    async def kill_a_child(self) -> None:
-        if self.children and self.random.random() < 0.3:
-            # Not waited for, so the PID is still its own, though it may be dead.
-            os.kill(self.children.pop(), signal.SIGKILL)
+    def acts(self) -> list[Callable[[], Any]]:
+        """What it chooses from; what stands here twice it does more often."""
+        acts = [self.send, self.send, self.send, self.send, self.send_to_group]
+        acts += [self.send_to_group, self.join, self.leave, self.turn_over, self.rest]
+        acts += [self.rest, self.look, self.risk]
+        return [*acts, self.want_all] if self.arena.greed else acts
 
     # -- the whole ----------------------------------------------------------------------
 
@@ -226,143 +209,12 @@ class Worker:
             self.start_reader(channel)
             self.arena.advertise(channel)
 
-    async def run(self, seconds: float, *, forks: bool) -> None:
+    async def run(self, seconds: float) -> None:
         until = time.monotonic() + seconds
         await self.make_channels()
-        acts: list[Callable[[], Any]] = [
-            self.send,
-            self.send,
-            self.send,
-            self.send,
-            self.send_to_group,
-            self.send_to_group,
-            self.join,
-            self.leave,
-            self.turn_over,
-            self.rest,
-            self.rest,
-            self.look,
-            self.risk,
-        ]
-        if forks:
-            acts += [self.fork, self.kill_a_child]
-        if self.arena.greed:
-            acts.append(self.want_all)
+        acts = self.acts()
         while time.monotonic() < until and self.arena.is_storming:
             await self.random.choice(acts)()
         for channel in self.own:
             self.arena.withdraw(channel)
         await self.stop_readers(list(self.readers))
-
-
-def draw_death(rng: random.Random) -> float:
-    """When a process is killed, in seconds of its life; 0: not by its own timer.
-
-    Some are killed before they are attached, some at it, some in their first operations.
-    """
-    return 10 ** rng.uniform(-4.3, -1.7) if rng.random() < 0.4 else 0.0
-
-
-def live(arena: Arena, layer: ShmChannelLayer | None, seconds: float, death: float) -> None:
-    """The life of a process, up to its own end or to the moment when it is killed."""
-    timer = KillTimer()
-    timer.set(death)
-    journal = arena.journal()
-    rng = random.Random(f"{arena.seed}+{journal.name}")
-    threads = rng.choice([1, 1, 1, 2, 3])
-    before = descriptors()
-    inherited = layer is not None
-    if layer is None:
-        layer = make_layer(arena)
-    others = [
-        threading.Thread(
-            target=work, args=(arena, layer, journal, timer, seconds), kwargs={"main": False}
-        )
-        for _ in range(threads - 1)
-    ]
-    for thread in others:
-        thread.start()
-    work(arena, layer, journal, timer, seconds, main=True)
-    for thread in others:
-        thread.join()
-    timer.set(0)
-    if rng.random() < 0.7:
-        asyncio.run(layer.close())
-        del layer, others  # descriptors go with the last reference
-        gc.collect()
-        if not inherited and (after := descriptors()) != before:
-            journal.note("X", f"descriptors before {before}, and after {after}")
-    journal.note("E")
-
-
-def make_layer(arena: Arena) -> ShmChannelLayer:
-    layer = ShmChannelLayer(prefix=arena.prefix, **arena.options)
-    layer._attachment._unsent = DROPPED
-    return layer
-
-
-def work(
-    arena: Arena,
-    layer: ShmChannelLayer,
-    journal: Journal,
-    timer: KillTimer,
-    seconds: float,
-    *,
-    main: bool,
-) -> None:
-    own = journal if main else arena.journal()
-    worker = Worker(arena, layer, own, timer)
-    try:
-        asyncio.run(worker.run(seconds, forks=main))
-    except BaseException:
-        own.note("X", traceback.format_exc())
-        raise
-    if not main:
-        own.note("E")
-        own.close()
-
-
-def sink(arena: Arena) -> None:
-    """A process that is never killed: it reads what anybody may read, from two loops."""
-    layer = make_layer(arena)
-
-    def loop() -> None:
-        async def main() -> None:
-            worker = Worker(arena, layer, arena.journal())
-            for channel in [*NORMAL, "family!", *NORMAL]:
-                worker.start_reader(channel)
-            while not arena.is_stopped:
-                await asyncio.sleep(0.1)
-                for task in worker.readers:
-                    if task.done():
-                        task.result()
-            await worker.stop_readers(list(worker.readers))
-            worker.journal.note("E")
-            worker.journal.close()
-
-        asyncio.run(main())
-
-    thread = threading.Thread(target=loop)
-    thread.start()
-    loop()
-    thread.join()
-    asyncio.run(layer.close())
-
-
-def leave_at(arena: Arena, life: Callable[[], None]) -> None:
-    """In a forked child: live, and go without what Python does at its end."""
-    code = 1
-    try:
-        life()
-        code = 0
-    except BaseException:
-        arena.journal().note("X", traceback.format_exc())
-    finally:
-        sys.stdout.flush()
-        os._exit(code)
-
-
-def descriptors() -> int:
-    with contextlib.suppress(OSError):
-        return len(list(Path("/proc/self/fd").iterdir()))
-    return 0
