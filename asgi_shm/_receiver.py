@@ -106,8 +106,11 @@ class Receiver:
     def _reset(self) -> None:
         """Nobody waits: at first, and in a forked child, where no loop of the parent runs."""
         self._lock = threading.Lock()  # over changes of the three tables
-        # Entries stay for a while when nobody is inside: most come again. The tick drops them.
+        # Entries stay for a while when nobody is inside: most come again. The tick drops those
+        # that it finds in `_idle`; it looks at no others, since there may be thousands.
         self._entries: dict[str, _Entry] = {}
+        self._idle: set[_Entry] = set()  # nobody was inside at some time since the last tick
+        self._handing_over: set[_Entry] = set()  # with turns on their way to another loop
         self._by_cookie: dict[int, _Entry] = {}
         self._watches: dict[asyncio.AbstractEventLoop, _Watch] = {}
         self._senders: set[_Future] = set()  # that wait for room, in whatever channel
@@ -239,6 +242,8 @@ class Receiver:
     def _leave(self, entry: _Entry, future: _Future, *, served: bool) -> None:
         """A coroutine goes, with a message or without; a turn it had goes on."""
         entry.inside.discard(future)
+        if not entry.inside:
+            self._idle.add(entry)
         if served or self._closed:
             return
         with contextlib.suppress(ValueError):
@@ -264,8 +269,9 @@ class Receiver:
 
     def _drop_idle_entries(self) -> None:
         with self._lock:
-            for entry in list(self._entries.values()):
-                if entry.inside:
+            for _ in range(len(self._idle)):
+                entry = self._idle.pop()  # others only add
+                if entry.inside or entry.dropped:
                     continue
                 entry.dropped = True
                 if entry.inside:  # somebody has entered meanwhile, and perhaps not seen it
@@ -367,11 +373,13 @@ class Receiver:
                 future.set_result(None)
                 return True
             entry.handed_over.add(future)
+            self._handing_over.add(entry)
             try:
                 loop.call_soon_threadsafe(self._hand_over, entry, future)
             except RuntimeError:  # closed: its coroutine will not come back
                 entry.handed_over.discard(future)
                 entry.inside.discard(future)
+                self._idle.add(entry)
                 continue
             return True
 
@@ -380,13 +388,16 @@ class Receiver:
 
         If it is taken up after all, somebody has looked in vain, and awaits again.
         """
-        for entry in list(self._entries.values()):
+        for entry in tuple(self._handing_over):
+            self._handing_over.discard(entry)  # before the look: another thread may add it
             for future in tuple(entry.handed_over):
                 if future.get_loop().is_closed():
                     entry.handed_over.discard(future)
                     self._wake(entry, running)
-            if entry.handed_over and entry.futures:
-                self._wake(entry, running)
+            if entry.handed_over:
+                self._handing_over.add(entry)
+                if entry.futures:
+                    self._wake(entry, running)
 
     def _hand_over(self, entry: _Entry, future: _Future) -> None:
         """In the future's own loop."""
