@@ -71,6 +71,7 @@ enum {
 };
 
 #define ASHM_NEVER 0xffffffffffffffff
+#define ASHM_CHANGED 0x8000000000000000 /* cookies from here on: see ashm_watch() */
 
 typedef struct {
     const char *name;         /* of the shared-memory object, "/..." */
@@ -174,6 +175,16 @@ ASHM_API int ashm_group_add(ashm *handle, const char *group, size_t group_length
                             uint32_t capacity);
 ASHM_API int ashm_group_discard(ashm *handle, const char *group, size_t group_length,
                                 const char *channel, size_t channel_length);
+
+/* From now on ashm_ready() gives the cookie ASHM_CHANGED | *bucket whenever a channel may have
+ * joined or left the group, or another one that has the same bucket: ask ashm_group_members(),
+ * first after this call, and again after each cookie, and no change that lasts is missed.
+ * Watching a bucket twice is watching it once. */
+ASHM_API int ashm_watch(ashm *handle, const char *group, size_t group_length, uint32_t *bucket);
+ASHM_API int ashm_unwatch(ashm *handle, uint32_t bucket);
+
+/* *gone is 1 if the channel belongs to a process that is not attached any more. */
+ASHM_API int ashm_is_gone(ashm *handle, const char *channel, size_t channel_length, int *gone);
 
 /* Which mailboxes a group send has reached: all zero to begin with. */
 typedef struct {

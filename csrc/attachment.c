@@ -5,6 +5,7 @@
 #include "ask.h"
 #include "claim.h"
 #include "doorbell.h"
+#include "hash.h"
 #include "maintain.h"
 #include "membership.h"
 #include "messages.h"
@@ -12,6 +13,7 @@
 #include "slots.h"
 #include "stats.h"
 #include "verify.h"
+#include "watch.h"
 
 /* ---- the frame of an operation ---- */
 
@@ -360,6 +362,52 @@ ashm_group_members(ashm *a, const char *group, size_t group_length, uint64_t *cu
         return ASHM_BAD_NAME;
     }
     OPERATION(a, t, ask_members(&t, group, group_length, cursor, names, size, count));
+}
+
+static int
+watch(tx *t, const char *group, size_t group_length, uint32_t *bucket)
+{
+    uint32_t hash = (uint32_t)hash_name(t->party.a->hash_key, group, group_length);
+    int rc = watch_begin(t, watch_bucket(hash));
+
+    if (rc == 0) {
+        *bucket = watch_bucket(hash);
+    }
+    return rc;
+}
+
+int
+ashm_watch(ashm *a, const char *group, size_t group_length, uint32_t *bucket)
+{
+    if (!names_is_group(group, group_length)) {
+        return ASHM_BAD_NAME;
+    }
+    OPERATION(a, t, watch(&t, group, group_length, bucket));
+}
+
+int
+ashm_unwatch(ashm *a, uint32_t bucket)
+{
+    if (bucket >= WATCH_BUCKETS) {
+        return ASHM_BAD_ARGUMENT;
+    }
+    OPERATION(a, t, watch_end(&t, bucket));
+}
+
+static int
+is_gone(ashm *a, const char *channel, size_t channel_length, int *gone)
+{
+    *gone = slots_address(a, channel, channel_length).mailbox == MAILBOXES;
+    return 0;
+}
+
+int
+ashm_is_gone(ashm *a, const char *channel, size_t channel_length, int *gone)
+{
+    if (!names_is_channel(channel, channel_length)) {
+        return ASHM_BAD_NAME;
+    }
+    OPERATION(a, t, is_gone(a, channel, channel_length, gone));
 }
 
 int

@@ -367,6 +367,7 @@ move_in(ashm *a, uint32_t index)
     sum_counters(slot);
     store_relaxed64(&slot->bell, 0);
     atomic_store_explicit(&slot->room, 0, memory_order_relaxed);
+    store_relaxed64(&slot->changed, 0);
     if (SABOTAGE(GENERATION_LATE)) {
         atomic_store_explicit(&slot->state, SLOT_TAKEN, memory_order_release);
     }

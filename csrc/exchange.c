@@ -7,6 +7,7 @@
 #include "messages.h"
 #include "room.h"
 #include "slots.h"
+#include "watch.h"
 
 /* ---- send ---- */
 
@@ -340,7 +341,8 @@ exchange_may_be_ready(const ashm *a)
 
     if (mailbox_may_have_broadcasts(a, COMMONS + slot) ||
         waiters_may_be_ready(a, COMMONS + slot, slot) ||
-        atomic_load_explicit(&handle_slot(a, slot)->room, memory_order_relaxed) != 0) {
+        atomic_load_explicit(&handle_slot(a, slot)->room, memory_order_relaxed) != 0 ||
+        watch_may_be_told(a, slot)) {
         return true;
     }
     for (uint32_t i = 0; i < COMMONS; i++) {
@@ -393,6 +395,7 @@ exchange_ready(tx *t, uint64_t *cookies, size_t size, size_t *count)
                                              memory_order_acquire) != 0) {
         cookies[n++] = ASHM_ROOM;
     }
+    n += watch_take(a, own - COMMONS, cookies + n, size - n);
     if (mailbox_may_have_broadcasts(a, own) || waiters_may_be_ready(a, own, own - COMMONS)) {
         rc = ready_in(t, own, cookies, size, &n);
     }

@@ -1,6 +1,8 @@
 /* groups.c: see groups.h. */
 #include "groups.h"
 
+#include "watch.h"
+
 static void
 filter_add(tx *t, uint32_t hash, uint32_t n)
 {
@@ -26,6 +28,7 @@ group_make(tx *t, uint32_t hash, const char *name, size_t length)
 
     if (group == 0 && (group = table_add_name(t, NODE_GROUP, hash, name, length)) != 0) {
         filter_add(t, hash, 1);
+        atomic_thread_fence(memory_order_seq_cst); /* pairs with watch_begin() */
     }
     return group;
 }
@@ -69,6 +72,7 @@ group_join(tx *t, uint32_t group, uint32_t channel, uint64_t deadline)
         tx_set32(t, &member_at(t, c->members)->channel_prev, member);
     }
     tx_set32(t, &c->members, member);
+    watch_tell(t, g->node.hash);
     return member;
 }
 
@@ -110,6 +114,7 @@ group_leave(tx *t, uint32_t member)
 {
     const member_shm *m = member_at(t, member);
 
+    watch_tell(t, group_at(t, m->group)->node.hash);
     leave_group(t, m);
     leave_channel(t, m);
     table_remove(t, member);

@@ -300,7 +300,10 @@ typedef struct slot_shm {
     uint32_t nonce; /* 16 random bits of the client's name */
     uint64_t since; /* clock when it was claimed */
     atomic_u32 room; /* 1: a channel may have room for what it waits to send: room.h */
-    uint8_t pad1[CACHE_LINE - 28];
+    uint32_t unused;
+    atomic_u64 watches; /* buckets of groups that it watches; memory lock: watch.h */
+    atomic_u64 changed; /* those that have changed */
+    uint8_t pad1[CACHE_LINE - 48];
     atomic_u64 bell; /* sequence << 1 | armed: see doorbell.h */
     uint8_t pad2[CACHE_LINE - 8];
     lane_counters before; /* what its lanes had counted, in sum, when it was claimed */
@@ -325,7 +328,11 @@ typedef struct header_shm {
     atomic_u64 clock; /* the segment's clock does not go back before this */
     atomic_u64 maintain_at; /* when the next maintenance is due */
     atomic_u32 slots_high; /* no slot from here on was ever taken */
-    uint8_t pad1[2 * CACHE_LINE - 64 - 20];
+    uint32_t unused2;
+
+    /* Memory lock, and read by anyone: the buckets that slots watch (watch.h). */
+    atomic_u64 watched;
+    uint8_t pad1[2 * CACHE_LINE - 64 - 32];
 
     lock_shm memory_lock;
     arena_shm arenas[SECTIONS]; /* memory lock */

@@ -4,6 +4,7 @@
 #include "doorbell.h"
 #include "messages.h"
 #include "recover.h"
+#include "watch.h"
 
 static int
 give_back_lanes(ashm *a, uint32_t slot)
@@ -88,7 +89,7 @@ reap_slot(ashm *a, uint32_t index)
         atomic_store_explicit(&slot->state, SLOT_FREE, memory_order_release);
     }
     tx_open_dead(a, index, 0, &t);
-    if ((rc = empty_mailbox(&t, slot, index)) == 0) {
+    if ((rc = watch_end_all(&t)) == 0 && (rc = empty_mailbox(&t, slot, index)) == 0) {
         rc = leave_commons(&t, index);
     }
     tx_close(&t);

@@ -131,4 +131,12 @@ tx_set_atomic32(tx *t, atomic_u32 *where, uint32_t value)
     }
 }
 
+static inline void
+tx_set_atomic64(tx *t, atomic_u64 *where, uint64_t value)
+{
+    if (tx_log(t, where, load_relaxed64(where), 1)) {
+        store_relaxed64(where, value);
+    }
+}
+
 #endif

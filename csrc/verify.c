@@ -9,6 +9,7 @@
 #include "hash.h"
 #include "messages.h"
 #include "slots.h"
+#include "watch.h"
 
 typedef struct check {
     tx *t;
@@ -599,6 +600,23 @@ make_room(check *c)
     return c->refs != NULL ? 0 : ENOMEM;
 }
 
+static void
+check_watches(check *c)
+{
+    const ashm *a = c->t->party.a;
+
+    for (uint32_t i = 0; i < c->slots; i++) {
+        const slot_shm *slot = handle_slot(a, i);
+
+        EXPECT(c,
+               load_relaxed64(&slot->watches) == 0 ||
+                   atomic_load_explicit(&slot->state, memory_order_acquire) != SLOT_FREE,
+               "slot %u: it is free, and watches groups", i);
+    }
+    EXPECT(c, load_relaxed64(&a->header->watched) == watch_union(a),
+           "header: what it says of who watches groups is not what the slots say");
+}
+
 static int
 check_everything(check *c)
 {
@@ -626,6 +644,7 @@ check_everything(check *c)
         check_slot(c, i);
     }
     if (!c->failed) {
+        check_watches(c);
         check_refs(c);
     }
     for (int i = 0; i < SECTIONS && !c->failed; i++) {

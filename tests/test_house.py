@@ -21,7 +21,7 @@ C_LAYERS = [
     ["ashm", "sabotage", "base", "atomic", "hash", "clock", "names", "body"],
     ["layout", "process", "handle"],
     ["recover", "lock", "tx", "doorbell"],
-    ["pages", "messages", "table", "room", "queue", "slots", "waiters"],
+    ["pages", "messages", "table", "room", "watch", "queue", "slots", "waiters"],
     ["channels", "groups", "mailbox", "exchange", "membership", "ask", "stats"],
     ["sweep", "reap", "maintain", "verify", "claim", "look"],
     ["attachment", "observer"],

@@ -255,6 +255,29 @@ expect_told_of_room(lab *l, const char *full)
     EXPECT(told);
 }
 
+/* This process watches a group. As above, if its members are others by now. */
+static void
+expect_told_of_change(lab *l, uint32_t watched)
+{
+    uint64_t cookies[8], cursor = 0;
+    size_t n, none = 0, members = 0;
+    bool told = false;
+
+    while (watched != 0 && cursor != ASHM_NEVER) {
+        OK(ashm_group_members(l->copy, "room", 4, &cursor, NULL, &none, &n));
+        members += n;
+    }
+    if (watched == 0 || members + 1 == watched) {
+        return;
+    }
+    EXPECT(is_readable(l->stage_bell) || is_readable(l->copy_bell));
+    OK(ashm_ready(l->copy, cookies, 8, &n));
+    for (size_t i = 0; i < n; i++) {
+        told |= cookies[i] >= ASHM_CHANGED;
+    }
+    EXPECT(told);
+}
+
 /* Copy, recover, and tell what there is. */
 static void
 kill_and_tell(lab *l, const scenario *sc, way how, uint32_t victim, facts *f)
@@ -268,6 +291,7 @@ kill_and_tell(lab *l, const scenario *sc, way how, uint32_t victim, facts *f)
     verified(l->copy);
     expect_told(l, sc->awaited);
     expect_told_of_room(l, sc->full);
+    expect_told_of_change(l, sc->watched);
     operate(l->copy);
     tick(l->copy, 2); /* again, and there is nothing to recover */
     verified(l->copy);

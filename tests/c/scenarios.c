@@ -490,6 +490,51 @@ ask_for_members(ashm *a)
 }
 
 static int
+watch_room(ashm *a)
+{
+    uint32_t bucket;
+
+    return ashm_watch(a, "room", 4, &bucket);
+}
+
+static int
+watch_and_unwatch(ashm *a)
+{
+    uint32_t bucket;
+
+    OK(ashm_watch(a, "room", 4, &bucket));
+    return ashm_unwatch(a, bucket);
+}
+
+static int
+is_gone(ashm *a)
+{
+    int gone;
+
+    return ashm_is_gone(a, "specific.AAAAAAAAAAAAAAAA!x", 27, &gone);
+}
+
+static void
+child_watches(ashm *a)
+{
+    OK(watch_room(a));
+}
+
+/* And has looked who is there. */
+static void
+we_watch_room(lab *l)
+{
+    uint64_t cookies[8];
+    size_t n;
+    int pending;
+
+    OK(watch_room(l->stage));
+    OK(ashm_ready(l->stage, cookies, 8, &n));
+    OK(ashm_arm(l->stage, &pending));
+    EXPECT_EQ(pending, 0);
+}
+
+static int
 ask_for_work(ashm *a)
 {
     ashm_channel found;
@@ -510,6 +555,27 @@ three_are_in_room(lab *l)
     OK(join(l->stage, "room", "work"));
     OK(join(l->stage, "room", "family!a"));
     OK(join(l->stage, "other", "work"));
+}
+
+static void
+we_watch_three(lab *l)
+{
+    three_are_in_room(l);
+    we_watch_room(l);
+}
+
+static void
+we_watch_work(lab *l)
+{
+    work_is_in_room(l);
+    we_watch_room(l);
+}
+
+static void
+we_watch_who_is_over(lab *l)
+{
+    OK(ashm_group_add(l->stage, "room", 4, "work", 4, 0, 10));
+    we_watch_room(l);
 }
 
 /* Members in two mailboxes of the commons, in ours, and (by the child) in its own. */
@@ -621,6 +687,12 @@ we_wait_in_room(lab *l)
 {
     we_wait_for_ours(l);
     OK(join(l->stage, "room", ours));
+}
+
+static void
+work_leaves(lab *l)
+{
+    OK(leave(l->stage, "room", "work"));
 }
 
 /* ---- the whole segment ---- */
@@ -911,6 +983,48 @@ static const scenario SCENARIOS[] = {
      .operation = tell_room,
      .stage = two_rings_are_full},
     {.name = "settle: forty members", .operation = send_to_ours, .stage = many_are_in_room},
+    /* watching */
+    {.name = "watch: another does as well", .operation = watch_room, .stage = we_watch_three},
+    {.name = "unwatch: another does as well",
+     .operation = watch_and_unwatch,
+     .stage = we_watch_three},
+    {.name = "leave: while it watches", .operation = detach, .child = child_watches},
+    {.name = "ready: a group has changed",
+     .operation = ready,
+     .stage = work_is_in_room,
+     .child = child_watches,
+     .then = work_leaves},
+    {.name = "group_add: the first member, watched",
+     .operation = join_work,
+     .stage = we_watch_room,
+     .watched = 1},
+    {.name = "group_add: its own channel, watched",
+     .operation = join_own,
+     .stage = we_watch_room,
+     .watched = 1},
+    {.name = "group_discard: the last member, watched",
+     .operation = leave_work,
+     .stage = we_watch_work,
+     .watched = 1 + 1},
+    {.name = "discard_all: watched",
+     .operation = leave_all,
+     .stage = we_watch_three,
+     .watched = 1 + 3},
+    {.name = "flush: watched",
+     .operation = flush_all,
+     .stage = we_watch_three,
+     .watched = 1 + 3},
+    {.name = "sweep: watched, and over", .operation = sweep, .stage = we_watch_who_is_over},
+    {.name = "leave: a member, watched",
+     .operation = detach,
+     .child = child_joins,
+     .then = we_watch_room,
+     .watched = 1 + 1},
+    {.name = "group_send: a member dies, watched",
+     .operation = tell_room,
+     .child = child_joins,
+     .then = we_watch_room,
+     .watched = 1 + 1},
     /* the whole */
     {.name = "sweep: much is over",
      .operation = sweep,
@@ -1115,6 +1229,9 @@ static const operation OPERATIONS[] = {
     {.name = "discard_all", .run = leave_all},
     {.name = "group_members", .run = ask_for_members},
     {.name = "ask_channel", .run = ask_for_work},
+    {.name = "watch", .run = watch_room},
+    {.name = "unwatch", .run = watch_and_unwatch},
+    {.name = "is_gone", .run = is_gone},
     {.name = "group_send", .run = tell_room_more},
     {.name = "group_send_but", .run = tell_most_of_room},
     {.name = "flush", .run = flush_all},

@@ -28,6 +28,8 @@ typedef struct scenario {
     const char *awaited;
     /* The channel that this process waits to have room, as long as it holds SCENARIO_FULL. */
     const char *full;
+    /* This process watches the group "room", in which so many are + 1. 0: it does not. */
+    uint32_t watched;
     /* Somebody was killed before, in this. */
     const struct scenario *predecessor;
 } scenario;
