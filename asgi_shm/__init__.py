@@ -5,6 +5,7 @@ and Channels, too. ``asgi_shm.SyncShmChannelLayer`` is the same for code without
 """
 
 from ._base import Delivery
+from ._presence import GroupEvent
 from .errors import (
     AsgiShmError,
     ChannelFull,
@@ -34,6 +35,7 @@ __all__ = [
     "ChannelFull",
     "ConfigError",
     "Delivery",
+    "GroupEvent",
     "IPCChannelLayer",
     "InvalidName",
     "LayerClosed",

@@ -31,12 +31,13 @@ if TYPE_CHECKING:
 
     from .config import Config
 
-__all__ = ["NEVER", "ROOM", "Attachment"]
+__all__ = ["CHANGED", "NEVER", "ROOM", "Attachment"]
 
 _WAIT: Final[int] = lib.ASHM_WAIT
 _WAIT_AS_ONE: Final[int] = lib.ASHM_WAIT | lib.ASHM_OTHERS
 NEVER: Final[int] = lib.ASHM_NEVER
 ROOM: Final[int] = lib.ASHM_ROOM
+CHANGED: Final[int] = lib.ASHM_CHANGED
 
 _ready: Final = lib.ashm_ready
 _group_send: Final = lib.ashm_group_send_but
@@ -572,6 +573,33 @@ class Attachment:
                 raise self._error(code, group=group)
             found += count[0]
         return found
+
+    def watch(self, group: str) -> int:
+        """Be told of changes to a group: return its bucket.
+
+        `ready` gives CHANGED | bucket when a channel may have joined or left a group in it.
+        """
+        name = encoded(group, "group")
+        bucket = ffi.new("uint32_t *")
+        code = self._call(lib.ashm_watch, name, len(name), bucket)
+        if code:
+            raise self._error(code, group=group)
+        return int(bucket[0])
+
+    def unwatch(self, bucket: int) -> None:
+        """Be told no more of changes to the groups in a bucket."""
+        code = self._call(lib.ashm_unwatch, bucket)
+        if code:
+            raise self._error(code)
+
+    def is_gone(self, channel: str) -> bool:
+        """Tell whether a channel belongs to a process that is not attached any more."""
+        name = encoded(channel, "channel")
+        gone = ffi.new("int *")
+        code = self._call(lib.ashm_is_gone, name, len(name), gone)
+        if code:
+            raise self._error(code, channel)
+        return bool(gone[0])
 
     def ask_channel(self, channel: str) -> tuple[int, int, int, float]:
         """Return the unread messages of a channel, those sent, those refused; the oldest's age.

@@ -20,9 +20,10 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, TypeAlias
 
-from ._attachment import ROOM
+from ._attachment import CHANGED, ROOM
 from ._log import SeldomLogger
 from ._patience import PAUSE, Patience
+from ._presence import Watchers
 from .errors import AsgiShmError, LayerClosed, LockTimeout
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from ._attachment import Attachment
 
-__all__ = ["Receiver"]
+__all__ = ["GroupWatcher", "Receiver"]
 
 _Future: TypeAlias = "asyncio.Future[None]"
 
@@ -85,6 +86,25 @@ class _Watch:
         self.stuck_since: float | None = None
 
 
+class GroupWatcher:
+    """A coroutine that watches a group: a `Watcher`."""
+
+    __slots__ = ("bucket", "future", "group", "stale")
+
+    def __init__(self, group: str) -> None:
+        self.group = group
+        self.bucket: int | None = None
+        self.stale = False
+        self.future: _Future | None = None  # while it waits
+
+    def wake(self, error: Exception | None = None) -> None:
+        """In any thread."""
+        future = self.future
+        if future is not None:
+            with contextlib.suppress(RuntimeError):  # its loop is closed
+                future.get_loop().call_soon_threadsafe(_settle, future, error)
+
+
 class Receiver:
     """The waiting side of an attachment."""
 
@@ -99,6 +119,7 @@ class Receiver:
         self._closed = False
         self._cookies = itertools.count(1)
         self._stuck = SeldomLogger()
+        self.watchers = Watchers(attachment)
         self._reset()
         attachment.on_fork = self._reset
         attachment.on_replaced = self._begin_anew
@@ -114,6 +135,7 @@ class Receiver:
         self._by_cookie: dict[int, _Entry] = {}
         self._watches: dict[asyncio.AbstractEventLoop, _Watch] = {}
         self._senders: set[_Future] = set()  # that wait for room, in whatever channel
+        self.watchers.reset()
 
     async def wait(self, channel: str) -> bytes:
         """Return the oldest body of a channel, as soon as there is one.
@@ -192,6 +214,39 @@ class Receiver:
                 timer.cancel()
             watch.inside -= 1
             self._senders.discard(future)
+
+    async def wait_for_change(self, watcher: GroupWatcher) -> None:
+        """Return when the group of a watcher may have changed; at first, at once.
+
+        Cancelled here, or not called again: who watches no more leaves `watchers`.
+        """
+        loop = asyncio.get_running_loop()
+        watch = self._watches.get(loop) or self._add_watch(loop)
+        watch.inside += 1
+        patience = Patience(self._lock_timeout)
+        try:
+            while True:
+                self._check_open()
+                try:
+                    if watch.tick is None:
+                        self._watch(watch)
+                    if watcher.bucket is None:
+                        self.watchers.register(watcher)
+                    watcher.future = loop.create_future()
+                    if watcher.stale:  # read when it can be woken: see Watcher
+                        watcher.stale = False
+                        return
+                    if self._attachment.arm():
+                        self._dispatch(loop)
+                except LockTimeout as refused:
+                    await patience.pause(refused)
+                    continue
+                patience = Patience(self._lock_timeout)
+                if not self._closed:  # likewise
+                    await watcher.future
+        finally:
+            watcher.future = None
+            watch.inside -= 1
 
     def _wake_senders(self) -> None:
         for future in tuple(self._senders):
@@ -325,13 +380,14 @@ class Receiver:
         for watch in watches:
             others += watch.inside
         for cookie in cookies:
-            if cookie == ROOM:
-                self._wake_senders()
-                continue
             entry = self._by_cookie.get(cookie)
-            # None: its last coroutine has left since, and unwait has passed the turn on.
-            if entry is not None and self._wake(entry, running):
-                others -= 1
+            if entry is not None:
+                others -= self._wake(entry, running)
+            elif cookie == ROOM:
+                self._wake_senders()
+            elif cookie >= CHANGED:
+                self.watchers.tell(cookie - CHANGED)
+            # Otherwise its last coroutine has left since, and unwait has passed the turn on.
         # The bell is disarmed now, and others may wait yet. Those that were just woken most
         # likely arm it themselves, so this comes after them. In other threads somebody may
         # have begun to wait, and been counted by neither of us. But to arm it over what was
@@ -410,6 +466,7 @@ class Receiver:
     def _wake_all(self, error: Exception | None = None) -> None:
         """Let all look again, or fail."""
         self._wake_senders()
+        self.watchers.wake_all(error)
         with self._lock:
             entries = list(self._entries.values())
         for entry in entries:
@@ -481,6 +538,7 @@ class Receiver:
         self._drop_idle_entries()
         self._take_back_turns(watch.loop)
         self._wake_senders()  # what has expired may not have been dropped yet
+        self.watchers.tidy()
         try:
             self._attachment.tick()
         except AsgiShmError as error:
@@ -506,6 +564,7 @@ class Receiver:
 
     def _begin_anew(self) -> None:
         """The segment was replaced: the bell is another, and everybody has to wait anew."""
+        self.watchers.begin_anew()
         self._in_each_loop(self._watch_anew)
         self._wake_all()
 

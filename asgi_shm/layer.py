@@ -11,13 +11,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ._base import Delivery, LayerBase, delivery_of, random_part
+from ._names import encoded, explain
 from ._patience import Patience
-from ._receiver import Receiver
-from .errors import ChannelFull, LockTimeout, MemoryFull
+from ._presence import GroupEvent, Roll
+from ._receiver import GroupWatcher, Receiver
+from .errors import ChannelFull, InvalidName, LockTimeout, MemoryFull
 from .serializers import pack, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import AsyncGenerator, Callable, Iterable
 
     class BaseChannelLayer:
         """What Channels' class of this name is to a type checker: nothing to rely on."""
@@ -220,6 +222,48 @@ class ShmChannelLayer(LayerBase, BaseChannelLayer):
     async def group_count(self, group: str) -> int:
         """Return how many channels are in `group` now. Raises InvalidName."""
         return await self._call(self._attachment.group_count, group)
+
+    def watch_group(self, group: str) -> AsyncGenerator[GroupEvent, None]:
+        """Return an iterator of the joins, leaves and deaths of members of `group`.
+
+        They may be of any process. It begins with a join for each channel that is in the group
+        already, and then waits for what comes; it has no end. A death is a leave of a channel
+        that belonged to a process which is gone by then, killed or closed: one that was killed
+        is found within a second. `first` marks a join to a group that was empty, `last` a leave
+        that left it so.
+
+        It compares who is in the group with who was when it looked last, and it looks when the
+        group has changed and the next event is asked for. So nothing piles up for a consumer
+        that is slow, which sees the difference in one: a channel that joined and left between
+        two looks is not seen, nor is one that left and came back, and joins come before leaves,
+        in no other order. The processes' members are looked at one process after another, not
+        at one instant; when all is quiet the events add up to what `group_channels` returns.
+
+        Cancelled, or closed with ``aclose()`` (``contextlib.aclosing`` does), it leaves nothing
+        behind. Where the segment is replaced the members that were lost leave. Raises
+        InvalidName; the iterator raises LayerClosed and LockTimeout.
+        """
+        if problem := explain(encoded(group, "group").decode(), "group"):
+            raise InvalidName(problem)
+        return self._watch_group(group)
+
+    async def _watch_group(self, group: str) -> AsyncGenerator[GroupEvent, None]:
+        roll = Roll()
+        watcher = GroupWatcher(group)
+        try:
+            while True:
+                await self._receiver.wait_for_change(watcher)
+                members = await self.group_channels(group)
+                missing = roll.missing(members)
+                dead = {
+                    channel
+                    for channel in missing
+                    if await self._call(self._attachment.is_gone, channel)
+                }
+                for event in roll.update(members, missing, dead):
+                    yield event
+        finally:
+            self._receiver.watchers.leave(watcher)
 
     async def channel_size(self, channel: str) -> int:
         """Return how many unread messages `channel` holds. Raises InvalidName."""

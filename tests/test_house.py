@@ -44,6 +44,7 @@ PYTHON_ORDER = [
     "_codes",
     "_patience",
     "_attachment",
+    "_presence",
     "_receiver",
     "_blocking",
     "inspect",

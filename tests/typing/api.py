@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from contextlib import aclosing
+from typing import Any, Literal
 
 from typing_extensions import assert_type
 
@@ -11,6 +12,7 @@ import asgi_shm
 from asgi_shm import (
     ChannelFull,
     Delivery,
+    GroupEvent,
     MessageTooLarge,
     ShmChannelLayer,
     SyncShmChannelLayer,
@@ -55,6 +57,14 @@ async def use(layer: ShmChannelLayer) -> None:
     await layer.group_discard("room", channel)
     await layer.flush()
     await layer.close()
+
+
+async def watch(layer: ShmChannelLayer) -> None:
+    async with aclosing(layer.watch_group("room")) as events:
+        async for event in events:
+            assert_type(event, GroupEvent)
+            assert_type(event.kind, Literal["join", "leave", "death"])
+            assert_type(event.count, int)
 
 
 async def look(layer: ShmChannelLayer) -> None:

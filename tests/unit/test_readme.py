@@ -37,7 +37,8 @@ def test_every_exception_has_a_row():
 @pytest.mark.parametrize(
     ("begin", "printed"),
     [
-        ("import asyncio\n", "{'type': 'greeting', 'text': 'hello'}\n"),
+        ("import asyncio\nimport", "{'type': 'greeting', 'text': 'hello'}\n"),
+        ("import asyncio\nfrom", "join 1 True False\nleave 0 False True\n"),
         (
             "import asgi_shm\n\nwith",
             "('work', {'type': 'job', 'number': 1})\n(None, None)\n",
