@@ -12,8 +12,8 @@ from ._attachment import NEVER, Attachment
 from ._losses import Losses
 from ._patience import HASTE_NS
 from .capacity import CapacityRules
-from .config import OPTIONS, Config
-from .errors import ChannelFull, InvalidName, MessageTooLarge
+from .config import OPTIONS, SECONDS_MAX, Config
+from .errors import ChannelFull, ConfigError, InvalidName, MessageTooLarge
 
 __all__ = ["Delivery", "LayerBase", "delivery_of", "random_part"]
 
@@ -97,6 +97,15 @@ class LayerBase:
 def delivery_of(report: Any) -> Delivery | None:
     """Return what an attachment's report says, if there is one."""
     return None if report is None else Delivery(report.delivered, report.full)
+
+
+def check_timeout(timeout: object) -> None:
+    """Raise ConfigError for what is no number of seconds to wait; below 0 is no time at all."""
+    number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
+    if not number or not timeout <= SECONDS_MAX:  # type: ignore[operator]
+        raise ConfigError(
+            "timeout", timeout, f"None, or a number of seconds up to {SECONDS_MAX}"
+        )
 
 
 def nanoseconds(seconds: float) -> int:

@@ -10,7 +10,7 @@ import contextlib
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from ._base import Delivery, LayerBase, delivery_of, random_part
+from ._base import Delivery, LayerBase, check_timeout, delivery_of, random_part
 from ._names import encoded, explain
 from ._patience import Patience
 from ._presence import GroupEvent, Roll
@@ -88,6 +88,8 @@ class ShmChannelLayer(LayerBase, BaseChannelLayer):
 
         Spec: "Specification Details", "Messages", "Capacity".
         """
+        if timeout is not None:
+            check_timeout(timeout)
         body = pack(message)
         capacity = self.get_capacity(channel)
         expiry_ns = self._expiry_ns if expiry is None else self._expiry_of(expiry)

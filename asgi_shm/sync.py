@@ -17,7 +17,7 @@ from functools import partial
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from ._base import Delivery, LayerBase, delivery_of, random_part
+from ._base import Delivery, LayerBase, check_timeout, delivery_of, random_part
 from ._blocking import BlockingReceiver
 from ._names import explain, refusal
 from ._patience import Patience
@@ -104,6 +104,8 @@ class SyncShmChannelLayer(LayerBase):
 
         Spec: "send".
         """
+        if timeout is not None:
+            check_timeout(timeout)
         body = pack(message)
         capacity = self.get_capacity(channel)
         expiry_ns = self._expiry_ns if expiry is None else self._expiry_of(expiry)
@@ -160,8 +162,10 @@ class SyncShmChannelLayer(LayerBase):
         names = list(channels)
         if not names:
             return None, None
-        if timeout is not None and not block:
-            raise ValueError("a timeout makes sense with block=True alone")
+        if timeout is not None:
+            check_timeout(timeout)
+            if not block:
+                raise ValueError("a timeout makes sense with block=True alone")
         if (first := next(self._turn) % len(names)) != 0:
             names = names[first:] + names[:first]
         end = None if timeout is None else time.monotonic() + timeout

@@ -214,10 +214,10 @@ test_a_group_send_goes_on_where_it_was_refused(void)
     fixture_end(&s, a);
 }
 
-/* A broadcast to the commons that could not be settled, with the memory locked, is settled by
- * the next attempt: nobody who waits for it would come by himself. */
+/* Refused for the memory's lock nothing is sent; the next attempt settles the commons as well,
+ * since nobody who waits there would come by himself. */
 static void
-test_a_broadcast_is_settled_later(void)
+test_a_group_send_to_the_commons_is_settled_by_its_sender(void)
 {
     segment s;
     ashm *a, *b;
@@ -414,7 +414,7 @@ main(void)
     RUN(test_our_mailbox_is_locked);
     RUN(test_nothing_is_held_for_ever);
     RUN(test_a_group_send_goes_on_where_it_was_refused);
-    RUN(test_a_broadcast_is_settled_later);
+    RUN(test_a_group_send_to_the_commons_is_settled_by_its_sender);
     RUN(test_a_group_send_does_not_wait_for_that_of_another);
     RUN(test_the_rest_is_swept);
     RUN(test_leaving_is_done_later);

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from asgi_shm import ChannelFull, LayerClosed, LockTimeout, MemoryFull
+from asgi_shm import ChannelFull, ConfigError, LayerClosed, LockTimeout, MemoryFull
 from tests.support import TIMEOUT, run_alone, soon
 
 pytestmark = pytest.mark.in_memory_differs("it has nothing of the kind")
@@ -158,3 +158,13 @@ async def test_memory_is_not_waited_for(make_layer):
             )
         )
     await layer.flush()
+
+
+@pytest.mark.parametrize("timeout", [float("nan"), float("inf"), "5", True])
+async def test_what_is_no_time_to_wait_is_refused(make_layer, timeout):
+    layer = make_layer()
+    with pytest.raises(
+        ConfigError, match=r"timeout=.* is not allowed: None, or a number of seconds"
+    ):
+        await layer.send("channel", {"type": "test"}, timeout=timeout)
+    assert await layer.channel_size("channel") == 0

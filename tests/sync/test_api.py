@@ -10,7 +10,7 @@ from collections import OrderedDict
 import pytest
 
 import asgi_shm
-from asgi_shm import ChannelFull, InvalidName, LayerClosed, NotOwner, errors
+from asgi_shm import ChannelFull, ConfigError, InvalidName, LayerClosed, NotOwner, errors
 from tests.support import TIMEOUT
 
 # asgi_ipc's README, but for the import and the prefix.
@@ -263,3 +263,13 @@ def test_close(make_layer, prefix):
 
 def test_a_layer_is_known_by_its_prefix(make_layer, prefix):
     assert repr(make_layer()) == f"SyncShmChannelLayer(prefix={prefix!r})"
+
+
+@pytest.mark.parametrize("timeout", [float("nan"), "5"])
+def test_what_is_no_time_to_wait_is_refused(make_layer, timeout):
+    layer = make_layer()
+    with pytest.raises(ConfigError, match="timeout"):
+        layer.send("channel", {"type": "test"}, timeout=timeout)
+    with pytest.raises(ConfigError, match="timeout"):
+        layer.receive(["channel"], block=True, timeout=timeout)
+    assert layer.receive(["channel"]) == (None, None)
