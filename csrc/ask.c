@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "hash.h"
 #include "messages.h"
 #include "slots.h"
 
@@ -61,7 +60,7 @@ int
 ask_members(tx *t, const char *name, size_t length, uint64_t *cursor, char *names, size_t *size,
             size_t *count)
 {
-    uint32_t hash = (uint32_t)hash_name(t->party.a->hash_key, name, length);
+    uint32_t hash = group_hash(t->party.a, name, length);
     uint32_t mailbox = next_mailbox(t->party.a, *cursor, hash);
     roll r = {.names = names, .size = *size};
     uint32_t group;

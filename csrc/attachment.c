@@ -5,7 +5,6 @@
 #include "ask.h"
 #include "claim.h"
 #include "doorbell.h"
-#include "hash.h"
 #include "maintain.h"
 #include "membership.h"
 #include "messages.h"
@@ -367,7 +366,7 @@ ashm_group_members(ashm *a, const char *group, size_t group_length, uint64_t *cu
 static int
 watch(tx *t, const char *group, size_t group_length, uint32_t *bucket)
 {
-    uint32_t hash = (uint32_t)hash_name(t->party.a->hash_key, group, group_length);
+    uint32_t hash = group_hash(t->party.a, group, group_length);
     int rc = watch_begin(t, watch_bucket(hash));
 
     if (rc == 0) {

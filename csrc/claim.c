@@ -295,23 +295,6 @@ raise_slots_high(ashm *a, uint32_t high)
     }
 }
 
-/* So that what this process counts can be told from what earlier holders did. */
-static void
-sum_counters(slot_shm *slot)
-{
-    lane_counters sum = {0};
-
-    for (uint32_t i = 0; i < LANES; i++) {
-#define X(name, unit, help)                                                                    \
-    lane_count(&sum.name, load_relaxed64(&slot->lanes[i].counters.name));
-        LANE_COUNTERS(X)
-#undef X
-    }
-#define X(name, unit, help) store_relaxed64(&slot->before.name, load_relaxed64(&sum.name));
-    LANE_COUNTERS(X)
-#undef X
-}
-
 /* Where /proc is not mounted it stays empty. */
 static void
 read_command(char command[ASHM_COMMAND_MAX + 1])
@@ -364,7 +347,8 @@ move_in(ashm *a, uint32_t index)
     slot->since = handle_now(a);
     read_command(command);
     memcpy(slot->command, command, sizeof command); /* nobody knows the slot yet */
-    sum_counters(slot);
+    lanes_sum(slot,
+              &slot->before); /* what we count can be told from what earlier holders did */
     store_relaxed64(&slot->bell, 0);
     atomic_store_explicit(&slot->room, 0, memory_order_relaxed);
     store_relaxed64(&slot->changed, 0);

@@ -14,6 +14,13 @@
 #define ASHM_GROUPS_H
 
 #include "channels.h"
+#include "hash.h"
+
+static inline uint32_t
+group_hash(const ashm *a, const char *name, size_t length)
+{
+    return (uint32_t)hash_name(a->hash_key, name, length);
+}
 
 static inline uint32_t
 group_find(tx *t, uint32_t hash, const char *name, size_t length)

@@ -114,6 +114,19 @@ lane_count(atomic_u64 *counter, uint64_t n)
     store_relaxed64(counter, load_relaxed64(counter) + n);
 }
 
+/* What the lanes of a slot have counted, in sum. */
+static inline void
+lanes_sum(const slot_shm *slot, lane_counters *sum)
+{
+#define X(name, unit, help)                                                                    \
+    store_relaxed64(&sum->name, 0);                                                            \
+    for (uint32_t i = 0; i < LANES; i++) {                                                     \
+        lane_count(&sum->name, load_relaxed64(&slot->lanes[i].counters.name));                 \
+    }
+    LANE_COUNTERS(X)
+#undef X
+}
+
 /* Slots that were ever taken are below this. */
 static inline uint32_t
 handle_slots_high(const ashm *a)

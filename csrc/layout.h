@@ -123,6 +123,12 @@ typedef struct entry_shm {
     uint32_t sequence; /* order of arrival in the mailbox */
 } entry_shm;
 
+/* node.log2 of a channel: its ring has 1 << log2 entries; 0: they are in the record. */
+enum {
+    RING_LOG2_PAGE = 8, /* a page; less is a block, more a page of page numbers */
+    RING_LOG2_MAX = 18  /* ASHM_CAPACITY_MAX entries */
+};
+
 typedef struct channel_shm {
     node_shm node;
     /* Free-running positions of the ring. Nothing resets the tail, so it is also
@@ -130,7 +136,7 @@ typedef struct channel_shm {
     uint32_t head, tail;
     uint32_t live;       /* entries that are no holes */
     uint32_t capacity;
-    uint32_t ring; /* log2 2 to 7: a block; 8: a page; more: a page of page numbers */
+    uint32_t ring; /* where it is, if it is not in the record */
     uint32_t members; /* first membership */
     uint32_t waiting_head, waiting_tail; /* waiters in state AWAITED, the next to ring first */
     uint32_t waiters; /* records of kind NODE_WAITER for this channel */

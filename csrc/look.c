@@ -4,13 +4,9 @@
 #include <string.h>
 
 #include "hash.h"
-#include "table.h"
+#include "waiters.h"
 
-enum {
-    ATTEMPTS = 8, /* to read what changes */
-    LOG2_PAGE = 8,
-    LOG2_MAX = 18
-};
+enum { ATTEMPTS = 8 }; /* to read what changes */
 
 /* Copy, and have the compiler use the copy: what lies in the segment may change. */
 static void
@@ -25,9 +21,8 @@ look_at(const ashm *a, enum section section, uint32_t reference, uint64_t offset
         size_t size)
 {
     uint64_t at = (uint64_t)reference * UNIT + offset;
-    uint64_t high = (uint64_t)section_ready(a, section) * PAGE_SIZE_SHM;
 
-    if (reference < UNITS_PER_PAGE || size > high || at > high - size) {
+    if (reference < UNITS_PER_PAGE || !section_holds(a, section, at, size)) {
         return false;
     }
     copy(to, a->base + a->map.section[section].pages + at, size);
@@ -201,16 +196,12 @@ look_waiting(const ashm *a, const channel_shm *channel)
 uint32_t
 look_waiters_of_slot(const ashm *a, uint32_t mailbox, uint32_t slot)
 {
-    const waitlist_shm *lists = (const waitlist_shm *)(a->base + a->map.waitlists);
     uint32_t left = look_table(a, mailbox).count;
     waitlist_shm list;
     waiter_shm waiter;
     uint32_t n = 0;
 
-    copy(&list,
-         mailbox < COMMONS ? &lists[mailbox * ASHM_SLOTS + slot]
-                           : &handle_mailbox(a, mailbox)->own,
-         sizeof list);
+    copy(&list, waiters_list(a, mailbox, slot), sizeof list);
     for (uint32_t at = list.waiters;
          at != 0 && left-- > 0 && look_waiter(a, at, &waiter) && waiter.slot == slot;
          at = waiter.slot_next) {
@@ -232,10 +223,11 @@ look_cell(const ashm *a, const channel_shm *channel, uint32_t position, entry_sh
         *entry = channel->entries[position % INLINE_ENTRIES];
         return true;
     }
-    if (log2 > LOG2_PAGE) {
+    if (log2 > RING_LOG2_PAGE) {
         uint32_t page;
 
-        if (!look_at(a, TABLES, ring, (index >> LOG2_PAGE) * sizeof page, &page, sizeof page)) {
+        if (!look_at(a, TABLES, ring, (index >> RING_LOG2_PAGE) * sizeof page, &page,
+                     sizeof page)) {
             return false;
         }
         ring = page_reference(page);
@@ -272,7 +264,7 @@ look_entry(const ashm *a, uint32_t reference, channel_shm *channel, uint32_t *po
         channel_shm again = *channel;
         uint32_t span = channel->tail - channel->head;
 
-        if (channel->node.log2 > LOG2_MAX || span > ASHM_CAPACITY_MAX) {
+        if (channel->node.log2 > RING_LOG2_MAX || span > ASHM_CAPACITY_MAX) {
             return false;
         }
         if (channel->tail - at > span) {

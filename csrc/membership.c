@@ -1,21 +1,14 @@
 /* membership.c: see membership.h. */
 #include "membership.h"
 
-#include "hash.h"
 #include "messages.h"
 #include "slots.h"
-
-static uint32_t
-group_hash(const tx *t, const char *name, size_t length)
-{
-    return (uint32_t)hash_name(t->party.a->hash_key, name, length);
-}
 
 static int
 join(tx *t, const char *group_name, size_t group_length, const address *to, const char *name,
      size_t length, uint64_t deadline, uint32_t capacity)
 {
-    uint32_t hash = group_hash(t, group_name, group_length);
+    uint32_t hash = group_hash(t->party.a, group_name, group_length);
     uint32_t group, channel = 0, member = 0;
     int rc;
 
@@ -73,7 +66,7 @@ membership_discard(tx *t, const char *group_name, size_t group_length, const cha
                    size_t length)
 {
     address to = slots_address(t->party.a, name, length);
-    uint32_t hash = group_hash(t, group_name, group_length);
+    uint32_t hash = group_hash(t->party.a, group_name, group_length);
     uint32_t group, channel, member;
     int rc;
 
@@ -194,7 +187,7 @@ membership_send(tx *t, const char *group, size_t group_length, const void *body,
                 uint32_t length, const membership_how *how, ashm_reached *reached)
 {
     ashm_reached so_far = *reached;
-    broadcast b = {.hash = group_hash(t, group, group_length),
+    broadcast b = {.hash = group_hash(t->party.a, group, group_length),
                    .group = group,
                    .length = group_length,
                    .deadline = deadline_of(t, how->expiry),

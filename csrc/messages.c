@@ -105,9 +105,7 @@ message_length(tx *t, uint32_t message)
 uint64_t
 message_age(tx *t, uint32_t message)
 {
-    uint32_t age = (uint32_t)(t->now >> AGE_SHIFT) - message_at(t, message)->sent;
-
-    return (uint64_t)age << AGE_SHIFT;
+    return message_age_at(message_at(t, message), t->now);
 }
 
 void

@@ -25,8 +25,17 @@ void message_write(tx *t, uint32_t message, const void *body, uint32_t length);
 uint32_t message_length(tx *t, uint32_t message);
 void message_read(tx *t, uint32_t message, void *buffer, uint32_t length);
 
-/* How long ago it was made, in ns, by the clock of the transaction. Only while something
- * that the caller holds refers to it. */
+/* How long ago a message was made, in ns; modulo 2^32 units, as `sent` is kept. */
+static inline uint64_t
+message_age_at(const message_shm *message, uint64_t now)
+{
+    uint32_t age = (uint32_t)(now >> AGE_SHIFT) - message->sent;
+
+    return (uint64_t)age << AGE_SHIFT;
+}
+
+/* The same by the clock of the transaction. Only while something that the caller holds refers
+ * to it. */
 uint64_t message_age(tx *t, uint32_t message);
 
 /* Inside a transaction; they take the memory lock. */

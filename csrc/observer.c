@@ -11,6 +11,7 @@
 
 #include "claim.h"
 #include "look.h"
+#include "messages.h"
 #include "names.h"
 #include "stats.h"
 
@@ -165,15 +166,6 @@ time_left(const ashm *a, uint64_t deadline)
     return deadline > now ? deadline - now : 0;
 }
 
-/* Modulo 2^32 units, as `sent` is kept. */
-static uint64_t
-age_of(const ashm *a, const message_shm *message)
-{
-    uint32_t age = (uint32_t)(handle_now(a) >> AGE_SHIFT) - message->sent;
-
-    return (uint64_t)age << AGE_SHIFT;
-}
-
 /* ---- channels ---- */
 
 static uint64_t
@@ -186,7 +178,7 @@ oldest_age(const ashm *a, uint32_t reference, channel_shm channel)
     while (look_entry(a, reference, &channel, &position, &entry)) {
         if (look_message(a, entry.message, &head, NULL, 0) &&
             look_still_queued(a, reference, &channel, position, &entry)) {
-            return age_of(a, &head);
+            return message_age_at(&head, handle_now(a));
         }
         position++; /* it has been taken meanwhile, or lies out of bounds */
     }
@@ -247,7 +239,7 @@ ashm_see_message(ashm_observer *o, const char *name, size_t length, uint64_t *cu
         if (head.length > size) {
             return ASHM_BUFFER;
         }
-        out->age = age_of(a, &head);
+        out->age = message_age_at(&head, handle_now(a));
         out->expiry = time_left(a, entry.deadline);
         *cursor = UINT64_C(1) << 32 | (position + 1);
         return 0;
@@ -309,11 +301,12 @@ ashm_see_members(ashm_observer *o, uint64_t *cursor, ashm_seen_member *out, size
 static void
 count_process(const slot_shm *slot, ashm_seen_process *seen)
 {
+    lane_counters sum;
+
+    lanes_sum(slot, &sum);
     /* Raised meanwhile, or the slot's next holder has begun: never below 0. */
 #define X(name, unit, help)                                                                    \
-    for (uint32_t i = 0; i < LANES; i++) {                                                     \
-        seen->name += load_relaxed64(&slot->lanes[i].counters.name);                           \
-    }                                                                                          \
+    seen->name = load_relaxed64(&sum.name);                                                    \
     seen->name -= load_relaxed64(&slot->before.name) <= seen->name                             \
                       ? load_relaxed64(&slot->before.name)                                     \
                       : seen->name;

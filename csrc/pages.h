@@ -40,6 +40,16 @@ page_record(tx *t, enum section section, uint32_t page)
     return (page_shm *)(a->base + a->map.section[section].records) + page;
 }
 
+/* Do `size` bytes from `at` on lie in the section, in pages that have memory? Page 0 is
+ * nobody's. */
+static inline bool
+section_holds(const ashm *a, enum section section, uint64_t at, uint64_t size)
+{
+    uint64_t high = (uint64_t)section_ready(a, section) * PAGE_SIZE_SHM;
+
+    return at >= PAGE_SIZE_SHM && size <= high && at <= high - size;
+}
+
 /* `size` bytes at a reference. They must lie in the section, in pages that have
  * memory; that they lie in one block is the caller's knowledge. */
 static inline void *
@@ -47,10 +57,8 @@ section_at(tx *t, enum section section, uint32_t reference, uint64_t size)
 {
     const ashm *a = t->party.a;
     uint64_t at = (uint64_t)reference * UNIT;
-    uint64_t high = (uint64_t)section_ready(a, section) * PAGE_SIZE_SHM;
 
-    if (ASHM_UNLIKELY(at < PAGE_SIZE_SHM || size > high || at > high - size) &&
-        !SABOTAGE(NO_BOUNDS)) {
+    if (ASHM_UNLIKELY(!section_holds(a, section, at, size)) && !SABOTAGE(NO_BOUNDS)) {
         return tx_scratch(t);
     }
     return a->base + a->map.section[section].pages + at;

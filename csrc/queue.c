@@ -6,19 +6,17 @@
 
 enum {
     LOG2_INLINE = 1,
-    LOG2_PAGE = 8, /* the largest ring without a page of page numbers */
-    LOG2_MAX = 18, /* ASHM_CAPACITY_MAX entries */
     DROPS = 8      /* entries that one transaction drops: some 20 stores each, 10 once */
 };
 
 _Static_assert(INLINE_ENTRIES == 1 << LOG2_INLINE, "layout");
-_Static_assert(ENTRIES_PER_PAGE == 1 << LOG2_PAGE, "layout");
-_Static_assert(ASHM_CAPACITY_MAX == 1 << LOG2_MAX, "layout");
+_Static_assert(ENTRIES_PER_PAGE == 1 << RING_LOG2_PAGE, "layout");
+_Static_assert(ASHM_CAPACITY_MAX == 1 << RING_LOG2_MAX, "layout");
 
 static uint32_t
 ring_pages(unsigned log2)
 {
-    return 1u << (log2 - LOG2_PAGE);
+    return 1u << (log2 - RING_LOG2_PAGE);
 }
 
 /* The cell of a ring that is not in the channel record. */
@@ -27,10 +25,10 @@ ring_cell(tx *t, uint32_t ring, unsigned log2, uint32_t position)
 {
     uint32_t index = position & ((1u << log2) - 1);
 
-    if (log2 > LOG2_PAGE) {
+    if (log2 > RING_LOG2_PAGE) {
         uint32_t *pages = record_at(t, ring, PAGE_SIZE_SHM);
 
-        ring = page_reference(pages[index >> LOG2_PAGE]);
+        ring = page_reference(pages[index >> RING_LOG2_PAGE]);
         index &= ENTRIES_PER_PAGE - 1;
     }
     return (entry_shm *)record_at(t, ring, (index + 1) * sizeof(entry_shm)) + index;
@@ -44,7 +42,7 @@ queue_entry(tx *t, channel_shm *channel, uint32_t position)
     if (log2 == 0) { /* 0 stands for "in the record": records are made of zeros */
         return &channel->entries[position % INLINE_ENTRIES];
     }
-    if (log2 > LOG2_MAX) {
+    if (log2 > RING_LOG2_MAX) {
         return tx_scratch(t);
     }
     return ring_cell(t, channel->ring, log2, position);
@@ -64,10 +62,10 @@ ring_take(tx *t, unsigned log2)
     uint32_t directory, page, n;
     uint32_t *pages;
 
-    if (log2 < LOG2_PAGE) {
+    if (log2 < RING_LOG2_PAGE) {
         return block_take(t, TABLES, &t->mailbox->heap, sizeof(entry_shm) << log2);
     }
-    if (log2 == LOG2_PAGE) {
+    if (log2 == RING_LOG2_PAGE) {
         return page_reference(pages_take(t, TABLES, 1));
     }
     /* One chain: the first page for the page numbers, the others listed in it. */
@@ -87,7 +85,7 @@ ring_take(tx *t, unsigned log2)
 static void
 ring_give(tx *t, uint32_t ring, unsigned log2)
 {
-    if (log2 < LOG2_PAGE) {
+    if (log2 < RING_LOG2_PAGE) {
         block_give(t, TABLES, &t->mailbox->heap, ring);
     } else {
         pages_give(t, TABLES, ring / UNITS_PER_PAGE);
@@ -112,7 +110,7 @@ rewrite(tx *t, channel_shm *channel)
     uint32_t ring, n = 0;
 
     /* No capacity is above the largest size: what is full at that has holes. */
-    if (log2 < LOG2_MAX && (channel->live > (1u << log2) / 2 || old_log2 == 0)) {
+    if (log2 < RING_LOG2_MAX && (channel->live > (1u << log2) / 2 || old_log2 == 0)) {
         log2++;
     }
     if ((ring = ring_take(t, log2)) == 0) {
@@ -160,7 +158,7 @@ is_sound(tx *t, const channel_shm *channel)
 {
     uint32_t span = channel->tail - channel->head;
 
-    if (channel->node.log2 > LOG2_MAX || span > 1u << ring_log2(channel) ||
+    if (channel->node.log2 > RING_LOG2_MAX || span > 1u << ring_log2(channel) ||
         channel->live > span) {
         tx_fault(t, ASHM_CORRUPT);
         return false;

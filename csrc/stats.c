@@ -54,15 +54,14 @@ count_mailbox(tx *t, ashm_info *info)
 void
 stats_count_slot(const slot_shm *slot, ashm_info *info)
 {
+    lane_counters sum;
+
     /* A hint, and counters. */
     info->attached += atomic_load_explicit(&slot->state, memory_order_relaxed) == SLOT_TAKEN;
-    for (uint32_t i = 0; i < LANES; i++) {
-        const lane_counters *counters = &slot->lanes[i].counters;
-
-#define X(name, unit, help) info->name += load_relaxed64(&counters->name);
-        LANE_COUNTERS(X)
+    lanes_sum(slot, &sum);
+#define X(name, unit, help) info->name += load_relaxed64(&sum.name);
+    LANE_COUNTERS(X)
 #undef X
-    }
 }
 
 const ashm_counter *

@@ -158,13 +158,13 @@ check_ring(check *c, channel_shm *channel)
 
     if (log2 == 0) {
         EXPECT(c, channel->ring == 0, "channel: a ring besides the entries in the record");
-    } else if (log2 > 18) {
+    } else if (log2 > RING_LOG2_MAX) {
         wrong(c, "channel: a ring of 2^%u entries", log2);
-    } else if (log2 < 8) {
+    } else if (log2 < RING_LOG2_PAGE) {
         claim_block(c, TABLES, channel->ring, (uint32_t)sizeof(entry_shm) << log2, "ring");
     } else {
         claim_chain(c, TABLES, channel->ring / UNITS_PER_PAGE,
-                    log2 == 8 ? 1 : (1u << (log2 - 8)) + 1, "ring");
+                    log2 == RING_LOG2_PAGE ? 1 : (1u << (log2 - RING_LOG2_PAGE)) + 1, "ring");
     }
 }
 
@@ -175,7 +175,8 @@ check_entries(check *c, channel_shm *channel)
     uint32_t live = 0, before = 0;
 
     EXPECT(c,
-           channel->node.log2 <= 18 && span <= 1u << (channel->node.log2 | !channel->node.log2),
+           channel->node.log2 <= RING_LOG2_MAX &&
+               span <= 1u << (channel->node.log2 | !channel->node.log2),
            "channel: %u entries in a ring of 2^%u", span, channel->node.log2);
     for (uint32_t i = channel->head; i != channel->tail && !c->failed; i++) {
         const entry_shm *entry = queue_entry(c->t, channel, i);

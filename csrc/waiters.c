@@ -3,8 +3,8 @@
 
 #include "doorbell.h"
 
-static waitlist_shm *
-waitlist_of(const ashm *a, uint32_t mailbox, uint32_t slot)
+waitlist_shm *
+waiters_list(const ashm *a, uint32_t mailbox, uint32_t slot)
 {
     if (mailbox >= COMMONS) {
         return &handle_mailbox(a, mailbox)->own;
@@ -16,7 +16,7 @@ waitlist_of(const ashm *a, uint32_t mailbox, uint32_t slot)
 static waitlist_shm *
 waitlist(tx *t, uint32_t slot)
 {
-    return waitlist_of(t->party.a, t->mailbox_index, slot);
+    return waiters_list(t->party.a, t->mailbox_index, slot);
 }
 
 static bool
@@ -244,7 +244,7 @@ waiters_next_ready(tx *t, uint32_t slot, uint64_t *cookie)
 bool
 waiters_may_be_ready(const ashm *a, uint32_t mailbox, uint32_t slot)
 {
-    return ready_head(waitlist_of(a, mailbox, slot)) != 0;
+    return ready_head(waiters_list(a, mailbox, slot)) != 0;
 }
 
 void

@@ -13,12 +13,15 @@
  *
  * A waiter for all channels of a prefix waits for the channel named by the prefix.
  *
- * All functions run inside a transaction that holds the mailbox.
+ * Unless they say otherwise, functions run inside a transaction that holds the mailbox.
  */
 #ifndef ASHM_WAITERS_H
 #define ASHM_WAITERS_H
 
 #include "table.h"
+
+/* What a slot has in a mailbox: its waiters, and which of them are ready. */
+waitlist_shm *waiters_list(const ashm *a, uint32_t mailbox, uint32_t slot);
 
 /* The slot counts as waiting for the channel. false: no memory for its record. */
 bool waiters_await(tx *t, uint32_t channel, uint32_t slot, uint64_t cookie);
