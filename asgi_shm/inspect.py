@@ -185,7 +185,7 @@ class Observer:
         """Open the segment of a prefix for reading."""
         self.prefix = prefix
         self._config = Config.from_options(prefix=prefix)
-        self._path = segment.SHM / segment.object_name(prefix)[1:]
+        self._path = segment.object_path(prefix)
         observer = ffi.new("ashm_observer **")
         code = lib.ashm_observe(segment.object_name(prefix).encode(), observer)
         if code == errno.ENOENT:

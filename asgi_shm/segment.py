@@ -26,7 +26,7 @@ from .errors import SegmentPermission
 if TYPE_CHECKING:
     from .config import Config
 
-__all__ = ["Found", "check_owner", "find", "make", "object_name", "unlink"]
+__all__ = ["Found", "check_owner", "find", "make", "object_name", "object_path", "unlink"]
 
 SHM: Final = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory is on Linux
 LAYOUT_VERSION: Final[int] = lib.ASHM_LAYOUT_VERSION
@@ -51,7 +51,12 @@ class Found(NamedTuple):
 
 def object_name(prefix: str) -> str:
     """Return the name of a prefix's shared-memory object."""
-    return f"/asgi_shm.{lib.ASHM_LAYOUT_VERSION}.{prefix}"
+    return f"/asgi_shm.{LAYOUT_VERSION}.{prefix}"
+
+
+def object_path(prefix: str) -> Path:
+    """Return the file that this object is, whether it exists or not."""
+    return SHM / object_name(prefix)[1:]
 
 
 def find() -> list[Found]:
@@ -94,7 +99,7 @@ def check_owner(config: Config) -> None:
     Shared means: this layer's `mode` lets others write, so do the object's permissions, and it
     is of this layer's `group` if one is given. A segment that does not exist is nobody's.
     """
-    path = SHM / object_name(config.prefix)[1:]
+    path = object_path(config.prefix)
     try:
         status = path.stat()
     except FileNotFoundError:

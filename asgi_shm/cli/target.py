@@ -10,6 +10,7 @@ import os
 import stat
 from argparse import ArgumentParser, Namespace
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from asgi_shm import segment
@@ -60,8 +61,8 @@ class Target:
             )
         return ShmChannelLayer(**{**self._options(), **changes})
 
-    def _path(self) -> Any:
-        return segment.SHM / segment.object_name(self.prefix)[1:]
+    def _path(self) -> Path:
+        return segment.object_path(self.prefix)
 
     def _config(self) -> Config:
         return Config.from_options(**self._options())

@@ -15,19 +15,16 @@ from tests.multiprocess.test_users import STRANGER, needs_root
 from tests.support import SHM, leftovers, run_alone
 
 
-def path_of(prefix):
-    return SHM / segment.object_name(prefix)[1:]
-
-
 def leave(layer):
     run_alone(layer.close())
 
 
 def damage(prefix, channel):
     """Have a channel's record say that it holds more messages than it does."""
-    with path_of(prefix).open("r+b") as file, mmap.mmap(file.fileno(), 0) as segment:
-        record = segment.find(channel.encode()) - 88  # where the name is in it
-        segment[record + 20 : record + 24] = struct.pack("I", 77)  # its count
+    path = segment.object_path(prefix)
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as content:
+        record = content.find(channel.encode()) - 88  # where the name is in it
+        content[record + 20 : record + 24] = struct.pack("I", 77)  # its count
 
 
 # -- verify -----------------------------------------------------------------------------
@@ -118,7 +115,7 @@ def test_unlink_refuses_while_processes_are_attached(tool, prefix, site):
 
     assert done.code == 1
     assert f"(pid {os.getpid()})" in done.err
-    assert path_of(prefix).exists()
+    assert segment.object_path(prefix).exists()
 
 
 def test_unlink_by_force(tool, prefix, site):
@@ -133,7 +130,7 @@ def test_unlink_asks(tool, prefix, layer, site):
 
     assert done.code == 1
     assert "Remove the segment" in done.err
-    assert path_of(prefix).exists()
+    assert segment.object_path(prefix).exists()
 
 
 def test_unlink(tool, prefix, peer):
@@ -156,7 +153,7 @@ def test_unlink_sees_who_has_a_segment_of_another_build_open(tool, prefix):
 def test_unlink_removes_what_is_damaged(tool, prefix, peer):
     peer.call("send", "work", {"type": "job"})
     peer.close()
-    path_of(prefix).write_bytes(b"\xff" * 10_000)
+    segment.object_path(prefix).write_bytes(b"\xff" * 10_000)
     assert tool("unlink", "--prefix", prefix, "--yes").code == 0
     assert leftovers(prefix) == []
 
@@ -168,4 +165,4 @@ def test_nobody_unlinks_anothers(prefix, peer):
     done = shell_as(STRANGER, "unlink", "--prefix", prefix, "--yes")
 
     assert done.code == 4
-    assert path_of(prefix).exists()
+    assert segment.object_path(prefix).exists()

@@ -36,7 +36,7 @@ def test_ls_for_programs(tool, prefix, site):
     (row,) = found(tool("ls", "--json", prefix))
 
     assert row["prefix"] == prefix
-    assert row["path"] == str(SHM / segment.object_name(prefix)[1:])
+    assert row["path"] == str(segment.object_path(prefix))
     assert row["processes"] == 1
     assert 0 < row["used"] < row["size"]
     assert 0 <= row["age"] < 3600
@@ -44,7 +44,7 @@ def test_ls_for_programs(tool, prefix, site):
 
 def test_ls_shows_segments_of_other_builds_and_broken_ones(tool, prefix):
     other = SHM / f"asgi_shm.999.{prefix}"
-    broken = SHM / segment.object_name(prefix)[1:]
+    broken = segment.object_path(prefix)
     other.write_bytes(b"")
     broken.write_bytes(b"no segment" * 1000)
     rows = found(tool("ls", "--json", prefix))

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families as plain
 
 from asgi_shm import segment
 from asgi_shm.inspect import COUNTERS, Observer
-from tests.support import SHM, TIMEOUT, run_alone
+from tests.support import TIMEOUT, run_alone
 
 
 def samples(text, parse=plain):
@@ -84,7 +84,7 @@ def test_chosen_channels(tool, prefix, site):
 def test_all_segments_and_those_that_cannot_be_read(tool, prefix, site, make_other):
     other = make_other(f"{prefix}-other")
     broken = f"{prefix}-broken"
-    path = SHM / segment.object_name(broken)[1:]
+    path = segment.object_path(broken)
     path.write_bytes(b"x" * 10_000)
     try:
         found = samples(tool("metrics").out)

@@ -7,12 +7,10 @@ import os
 import random
 import signal
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asgi_shm import ShmChannelLayer
-from asgi_shm.segment import object_name
-from tests.support import SHM
+from asgi_shm.segment import object_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,10 +27,6 @@ OPTIONS: dict[str, Any] = {
 NORMAL = [f"normal.{n}" for n in range(12)]
 FAMILY = [f"family!{n}" for n in range(3)]
 GROUPS = [f"group.{n}" for n in range(4)]
-
-
-def path_of(prefix: str) -> Path:
-    return SHM / object_name(prefix)[1:]
 
 
 @dataclass
@@ -60,7 +54,7 @@ def take_image(prefix: str) -> Image:
     readers = [start_reader(prefix) for _ in range(2)]
     own = [line for _, line in readers]
     asyncio.run(fill_own(layer, own))
-    data = path_of(prefix).read_bytes()
+    data = object_path(prefix).read_bytes()
     for pid, _ in readers:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from asgi_shm import SegmentCorrupt, SegmentForeign, ShmChannelLayer, unlink
-from tests.corrupt.image import path_of
+from asgi_shm.segment import object_path
 from tests.support import fresh_prefix, leftovers, soon
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ async def layer(prefix: str) -> AsyncIterator[Any]:
 
 def damage(prefix: str, first: int) -> None:
     """Everything from an offset to what is in use."""
-    with path_of(prefix).open("r+b") as file:
+    with object_path(prefix).open("r+b") as file:
         file.seek(first)
         file.write(GARBAGE * (0x100000 - first))
 

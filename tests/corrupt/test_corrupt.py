@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from asgi_shm.segment import object_path
 from tests.corrupt.image import (
     MIB,
     PAGE,
     ZEROS,
     Image,
-    path_of,
     scribble,
     take_image,
     with_word,
@@ -38,7 +38,7 @@ class Lab:
     def __init__(self, prefix: str, keep: Path) -> None:
         self.image: Image = take_image(prefix)
         self.prefix = prefix
-        self.path = path_of(prefix)
+        self.path = object_path(prefix)
         self.keep = keep
 
     def replace(self, data: bytes | bytearray) -> None:

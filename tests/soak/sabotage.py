@@ -16,7 +16,7 @@ from asgi_shm import ShmChannelLayer, segment, unlink
 from tests.soak import storm, worker
 from tests.soak.__main__ import SHAPES
 from tests.soak.arena import Arena
-from tests.support import SHM, fresh_prefix, run_alone
+from tests.support import fresh_prefix, run_alone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,8 +78,8 @@ def leave_a_slot(self: storm.Storm, checker: ShmChannelLayer) -> None:
 
 
 def leave_a_bell(self: storm.Storm, checker: ShmChannelLayer) -> None:
-    name = segment.object_name(self.arena.prefix).removeprefix("/")
-    os.mkfifo(SHM / f"{name}:bell.0.0.0")
+    path = segment.object_path(self.arena.prefix)
+    os.mkfifo(f"{path}:bell.0.0.0")
     Look(self, checker)
 
 
