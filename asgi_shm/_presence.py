@@ -124,10 +124,13 @@ class Watchers:
             watcher.stale = True
             watcher.wake()
 
+    def _all(self) -> list[Watcher]:
+        return [one for some in self._by_bucket.values() for one in some]
+
     def wake_all(self, error: Exception | None = None) -> None:
         """Let all look again, or fail."""
         with self._lock:
-            watchers = [one for some in self._by_bucket.values() for one in some]
+            watchers = self._all()
         for watcher in watchers:
             watcher.stale = True
             watcher.wake(error)
@@ -135,7 +138,7 @@ class Watchers:
     def begin_anew(self) -> None:
         """The segment was replaced: all have to register in the one that has its name now."""
         with self._lock:
-            watchers = [one for some in self._by_bucket.values() for one in some]
+            watchers = self._all()
             self._by_bucket.clear()
             for watcher in watchers:
                 watcher.bucket = None

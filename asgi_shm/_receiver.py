@@ -101,8 +101,7 @@ class GroupWatcher:
         """In any thread."""
         future = self.future
         if future is not None:
-            with contextlib.suppress(RuntimeError):  # its loop is closed
-                future.get_loop().call_soon_threadsafe(_settle, future, error)
+            _settle_soon(future, error)
 
 
 class Receiver:
@@ -250,8 +249,7 @@ class Receiver:
 
     def _wake_senders(self) -> None:
         for future in tuple(self._senders):
-            with contextlib.suppress(RuntimeError):  # its loop is closed
-                future.get_loop().call_soon_threadsafe(_settle, future, None)
+            _settle_soon(future)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -339,25 +337,26 @@ class Receiver:
         try:
             self._attachment.unwait(entry.channel)
         except LockTimeout:
-            self._later(self._unwait_again, entry)
+            self._unwait_later(entry)
         except AsgiShmError:
             pass  # not the moment to complain: whoever uses the segment next is told
+
+    def _unwait_later(self, entry: _Entry) -> None:
+        """Once more after a pause, in any loop.
+
+        If there is none nobody waits here any more, and a message that lies there is told to
+        other processes by the sweep.
+        """
+        again = self._unwait_again
+        for watch in tuple(self._watches.values()):
+            with contextlib.suppress(RuntimeError):  # its loop is closed
+                watch.loop.call_soon_threadsafe(watch.loop.call_later, PAUSE, again, entry)
+                return
 
     def _unwait_again(self, entry: _Entry) -> None:
         """A lock was not had before. Who has begun to wait meanwhile has to do so anew."""
         self._unwait(entry)
         self._nudge(self._entries.get(entry.channel, entry), None)
-
-    def _later(self, call: Callable[[_Entry], None], entry: _Entry) -> None:
-        """Call after a pause, in any loop.
-
-        If there is none nobody waits here any more, and a message that lies there is told to
-        other processes by the sweep.
-        """
-        for watch in tuple(self._watches.values()):
-            with contextlib.suppress(RuntimeError):  # its loop is closed
-                watch.loop.call_soon_threadsafe(watch.loop.call_later, PAUSE, call, entry)
-                return
 
     # -- waking -------------------------------------------------------------------------
 
@@ -476,8 +475,7 @@ class Receiver:
                     future = entry.futures.popleft()
                 except IndexError:  # woken meanwhile
                     break
-                with contextlib.suppress(RuntimeError):  # its loop is closed
-                    future.get_loop().call_soon_threadsafe(_settle, future, error)
+                _settle_soon(future, error)
 
     def _fail(self, error: Exception, running: asyncio.AbstractEventLoop) -> None:
         """The segment cannot be used: whoever waits for it is told.
@@ -578,6 +576,12 @@ class Receiver:
         self._closed = True
         self._in_each_loop(self._unwatch)
         self._wake_all()
+
+
+def _settle_soon(future: _Future, error: Exception | None = None) -> None:
+    """In any thread: wake the coroutine that waits for a future, in its own loop."""
+    with contextlib.suppress(RuntimeError):  # which is closed
+        future.get_loop().call_soon_threadsafe(_settle, future, error)
 
 
 def _settle(future: _Future, error: Exception | None) -> None:
