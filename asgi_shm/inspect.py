@@ -63,7 +63,7 @@ class Process:
     slot: int
     pid: int  # as its own pid namespace has it
     command: str  # the beginning of its command line
-    alive: bool  # False: it was killed, and nobody has cleared up after it yet
+    alive: bool  # False: it ended without close(), and nobody has cleared up after it yet
     age: float  # seconds since it attached
     waiting: int  # channels it waits for
     pending: int  # unread messages in its own channels
@@ -149,7 +149,7 @@ class Totals:
     reserved: int  # bytes that the file system has given for it
     processes: int
     channels: int
-    groups: int
+    groups: int  # one is counted once for each process that has members of it
     members: int
     pending: int  # unread messages
     counters: dict[str, int]  # by the names of COUNTERS
