@@ -12,7 +12,6 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Any
 
-import asgi_shm._attachment
 from asgi_shm import AsgiShmError, ChannelFull, ShmChannelLayer
 from asgi_shm.inspect import Observer
 from tests.corrupt.image import FAMILY, GROUPS, NORMAL, OPTIONS
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 # Bounds a hang; nothing measures it.
 TIMEOUT = 60.0
 # A word that says that a living process has a lock is waited for.
-LOCK_WAIT_NS = 20_000_000
+LOCK_TIMEOUT = 0.02
 MEMORY = 1 << 31
 
 
@@ -84,7 +83,7 @@ def observe(prefix: str) -> None:
 
 
 def use_all(prefix: str, own: list[str], damage: Callable[[], None] | None) -> None:
-    layer = ShmChannelLayer(prefix=prefix, **OPTIONS)
+    layer = ShmChannelLayer(prefix=prefix, lock_timeout=LOCK_TIMEOUT, **OPTIONS)
     if damage is not None:  # under the feet of a process that is attached
         with contextlib.suppress(AsgiShmError, ChannelFull):
             asyncio.run(layer.send("before", {"type": "some"}))
@@ -111,7 +110,6 @@ def be_victim(
     prefix: str, own: list[str], damage: Callable[[], None] | None, pipe: int
 ) -> None:
     try:
-        asgi_shm._attachment.LOCK_WAIT_NS = LOCK_WAIT_NS
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         use_all(prefix, own, damage)
