@@ -22,9 +22,9 @@ from ._calls import receive as _receive
 from ._calls import send as _send
 from ._codes import FULL, error
 from ._log import SeldomLogger, logger
-from ._names import encoded, explain, refusal
-from ._patience import PAUSE
-from .errors import InvalidName, LayerClosed, LockTimeout, SegmentCorrupt, SegmentPermission
+from ._names import checked, encoded, refusal
+from ._patience import HASTE_NS, PAUSE
+from .errors import LayerClosed, LockTimeout, SegmentCorrupt, SegmentPermission
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -134,14 +134,13 @@ class Attachment:
     called whenever somebody who waits looks after the segment.
     """
 
-    def __init__(self, config: Config, lock_wait_ns: int | None = None) -> None:
+    def __init__(self, config: Config) -> None:
         """Take the layer's configuration. Nothing is opened yet.
 
-        An operation that has waited `lock_wait_ns` for locks, or else `lock_timeout`, raises
-        LockTimeout. It has then done nothing that doing it once more would double.
+        An operation that has waited `HASTE_NS` for locks raises LockTimeout. It has then done
+        nothing that doing it once more would double.
         """
         self._config = config
-        self._lock_wait_ns = lock_wait_ns or round(config.lock_timeout * 1e9)
         self._handles = _Handles()
         # Not at exit: a daemon thread may be inside, and the kernel knows who is gone.
         weakref.finalize(self, self._handles.close).atexit = False
@@ -201,7 +200,7 @@ class Attachment:
         options.message_memory = config.message_memory
         options.group_memory = config.group_memory
         options.max_message_size = config.max_message_size
-        options.lock_wait_ns = self._lock_wait_ns
+        options.lock_wait_ns = HASTE_NS
         ffi.memmove(options.random, os.urandom(32), 32)
         code: int = lib.ashm_open(options, handle)
         if code == 0 and self._clock_ns:
@@ -523,10 +522,7 @@ class Attachment:
     @staticmethod
     def packed(channels: Iterable[str]) -> bytes:
         """Return names as `group_send` takes them. Raises InvalidName."""
-        names = [encoded(channel, "channel") for channel in channels]
-        for name in names:
-            if problem := explain(name.decode(), "channel"):
-                raise InvalidName(problem)
+        names = [checked(channel, "channel") for channel in channels]
         return b"".join(bytes([len(name)]) + name for name in names)
 
     @staticmethod
@@ -623,8 +619,7 @@ class Attachment:
             raise self._error(code)
         encoded(prefix, "channel")
         name = f"{prefix}.{ffi.buffer(text)[:].decode()}!{random}"
-        if problem := explain(name, "channel"):
-            raise InvalidName(problem)
+        checked(name, "channel")
         return name
 
     def flush(self) -> None:

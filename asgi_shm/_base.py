@@ -10,12 +10,21 @@ from typing import Any, ClassVar, Final, NamedTuple
 
 from ._attachment import NEVER, Attachment
 from ._losses import Losses
-from ._patience import HASTE_NS
-from .capacity import CapacityRules
+from .capacity import CapacityRules, is_number
 from .config import OPTIONS, SECONDS_MAX, Config
 from .errors import ChannelFull, ConfigError, InvalidName, MessageTooLarge
 
-__all__ = ["Delivery", "LayerBase", "delivery_of", "random_part"]
+__all__ = [
+    "CLOSE_LIMIT",
+    "Delivery",
+    "LayerBase",
+    "check_timeout",
+    "delivery_of",
+    "random_part",
+]
+
+# Seconds that a close tries to give back what the process has before others have to.
+CLOSE_LIMIT: Final = 1.0
 
 # Of random bytes in the name of a new channel: 12 characters.
 _RANDOM_BYTES: Final = 9
@@ -49,7 +58,7 @@ class LayerBase:
         self._group_expiry_ns = (
             NEVER if config.group_expiry is None else nanoseconds(config.group_expiry)
         )
-        self._attachment = Attachment(config, HASTE_NS)
+        self._attachment = Attachment(config)
         self._attachment.on_tick = Losses(self._attachment, config).look
 
     def __repr__(self) -> str:
@@ -101,8 +110,7 @@ def delivery_of(report: Any) -> Delivery | None:
 
 def check_timeout(timeout: object) -> None:
     """Raise ConfigError for what is no number of seconds to wait; below 0 is no time at all."""
-    number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
-    if not number or not timeout <= SECONDS_MAX:  # type: ignore[operator]
+    if not is_number(timeout) or not timeout <= SECONDS_MAX:
         raise ConfigError(
             "timeout", timeout, f"None, or a number of seconds up to {SECONDS_MAX}"
         )

@@ -10,22 +10,30 @@ from typing import Final
 from ._ashm import lib
 from .errors import InvalidName
 
-__all__ = ["encode", "encoded", "explain", "refusal"]
+__all__ = ["checked", "encoded", "explain", "refusal"]
 
 NAME_MAX: Final[int] = lib.ASHM_NAME_MAX
 # Of a longer name the beginning is shown.
 _SHOWN: Final = 200
 
 # Not the object's own method: what derives from str may have another.
-encode: Final = str.encode
+_encode: Final = str.encode
 
 
 def encoded(name: str, kind: str) -> bytes:
     """Return a name as bytes; raise InvalidName if it cannot even be encoded."""
     try:
-        return encode(name)
+        return _encode(name)
     except (TypeError, UnicodeEncodeError):
         raise refusal(name, kind) from None
+
+
+def checked(name: str, kind: str) -> bytes:
+    """Likewise, of a name that is not given to the native module now; or not allowed."""
+    name_encoded = encoded(name, kind)
+    if problem := explain(name_encoded.decode(), kind):
+        raise InvalidName(problem)
+    return name_encoded
 
 
 def refusal(name: object, kind: str) -> InvalidName:

@@ -31,6 +31,11 @@ def is_int(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Tell whether `value` is an integer or a float. True and False are none."""
+    return is_int(value) or isinstance(value, float)
+
+
 def check_capacity(option: str, value: object) -> int:
     """Return `value` as a capacity; raise ConfigError if it is none."""
     if not is_int(value) or not 1 <= value <= CAPACITY_MAX:

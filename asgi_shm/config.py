@@ -21,6 +21,7 @@ from .capacity import (
     check_capacity,
     compile_rules,
     is_int,
+    is_number,
 )
 from .errors import ConfigError
 
@@ -72,13 +73,13 @@ def _prefix(option: str, value: object) -> str:
 
 
 def _seconds(option: str, value: object) -> float:
-    if not (is_int(value) or isinstance(value, float)) or not 0 < value <= SECONDS_MAX:
+    if not is_number(value) or not 0 < value <= SECONDS_MAX:
         raise ConfigError(option, value, ALLOWED_SECONDS)
     return float(value)
 
 
 def _rate(option: str, value: object) -> float:
-    if not (is_int(value) or isinstance(value, float)) or not 0 <= value <= 1:
+    if not is_number(value) or not 0 <= value <= 1:
         raise ConfigError(option, value, ALLOWED_RATE)
     return float(value)
 

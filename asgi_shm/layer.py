@@ -8,14 +8,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ._base import Delivery, LayerBase, check_timeout, delivery_of, random_part
-from ._names import encoded, explain
+from ._base import CLOSE_LIMIT, Delivery, LayerBase, check_timeout, delivery_of, random_part
+from ._names import checked
 from ._patience import Patience
 from ._presence import GroupEvent, Roll
 from ._receiver import GroupWatcher, Receiver
-from .errors import ChannelFull, InvalidName, LockTimeout, MemoryFull
+from .errors import ChannelFull, LockTimeout, MemoryFull
 from .serializers import pack, unpack
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ else:
 
 __all__ = ["ShmChannelLayer"]
 
-# Seconds that a close tries to give back what the process has before others have to.
-_CLOSE_LIMIT: Final = 1.0
 
 _Result = TypeVar("_Result")
 
@@ -62,11 +60,10 @@ class ShmChannelLayer(LayerBase, BaseChannelLayer):
         return await Patience(self.config.lock_timeout).call(refused, call)
 
     async def _call(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
-        call = partial(function, *arguments)
         try:
-            return call()
+            return function(*arguments)
         except LockTimeout as refused:
-            return await self._again(refused, call)
+            return await self._again(refused, partial(function, *arguments))
 
     async def send(
         self,
@@ -150,11 +147,7 @@ class ShmChannelLayer(LayerBase, BaseChannelLayer):
 
         Spec: "Specification Details", "Channels".
         """
-        make = partial(self._attachment.new_channel, prefix, random_part())
-        try:
-            return make()
-        except LockTimeout as refused:
-            return await self._again(refused, make)
+        return await self._call(self._attachment.new_channel, prefix, random_part())
 
     async def group_add(self, group: str, channel: str) -> None:
         """Add `channel` to `group`; if it is in it, its `group_expiry` begins anew.
@@ -164,12 +157,11 @@ class ShmChannelLayer(LayerBase, BaseChannelLayer):
         Spec: "Groups", "Persistence".
         """
         capacity = self.get_capacity(channel)
-        add = partial(
-            self._attachment.group_add, group, channel, self._group_expiry_ns, capacity
-        )
+        expiry_ns = self._group_expiry_ns
         try:
-            add()
+            self._attachment.group_add(group, channel, expiry_ns, capacity)
         except LockTimeout as refused:
+            add = partial(self._attachment.group_add, group, channel, expiry_ns, capacity)
             await self._again(refused, add)
 
     async def group_discard(self, group: str, channel: str) -> None:
@@ -245,8 +237,7 @@ class ShmChannelLayer(LayerBase, BaseChannelLayer):
         behind. Where the segment is replaced the members that were lost leave. Raises
         InvalidName; the iterator raises LayerClosed and LockTimeout.
         """
-        if problem := explain(encoded(group, "group").decode(), "group"):
-            raise InvalidName(problem)
+        checked(group, "group")
         return self._watch_group(group)
 
     async def _watch_group(self, group: str) -> AsyncGenerator[GroupEvent, None]:
@@ -296,10 +287,7 @@ class ShmChannelLayer(LayerBase, BaseChannelLayer):
 
         Spec: "Extensions", "Specification Details".
         """
-        try:
-            self._attachment.flush()
-        except LockTimeout as refused:
-            await self._again(refused, self._attachment.flush)
+        await self._call(self._attachment.flush)
 
     async def close(self) -> None:
         """Detach from the segment; this process's own channels go. A second close does nothing.
@@ -312,6 +300,6 @@ class ShmChannelLayer(LayerBase, BaseChannelLayer):
             self._attachment.close()
         except LockTimeout as refused:
             with contextlib.suppress(LockTimeout):
-                await Patience(_CLOSE_LIMIT).call(refused, self._attachment.close)
+                await Patience(CLOSE_LIMIT).call(refused, self._attachment.close)
         finally:
             self._attachment.abandon()

@@ -17,9 +17,9 @@ from functools import partial
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from ._base import Delivery, LayerBase, check_timeout, delivery_of, random_part
+from ._base import CLOSE_LIMIT, Delivery, LayerBase, check_timeout, delivery_of, random_part
 from ._blocking import BlockingReceiver
-from ._names import explain, refusal
+from ._names import checked, refusal
 from ._patience import Patience
 from .errors import ChannelFull, InvalidName, LockTimeout, MemoryFull
 from .serializers import pack, unpack
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["IPCChannelLayer", "SyncShmChannelLayer"]
 
-# Seconds that a close tries to give back what the process has before others have to.
-_CLOSE_LIMIT: Final = 1.0
 # Letters at the end of a name that is made after a pattern.
 _LETTERS: Final = 12
 
@@ -208,8 +206,7 @@ class SyncShmChannelLayer(LayerBase):
         """
         if pattern[-1:] in {"!", "?"}:
             name = pattern + "".join(_random.choices(string.ascii_letters, k=_LETTERS))
-            if problem := explain(name, "channel"):
-                raise InvalidName(problem)
+            checked(name, "channel")
             return name
         return self._call(self._attachment.new_channel, pattern, random_part())
 
@@ -324,7 +321,7 @@ class SyncShmChannelLayer(LayerBase):
             self._attachment.close()
         except LockTimeout as refused:
             with contextlib.suppress(LockTimeout):
-                Patience(_CLOSE_LIMIT).insist(refused, self._attachment.close)
+                Patience(CLOSE_LIMIT).insist(refused, self._attachment.close)
         finally:
             self._attachment.abandon()
 
