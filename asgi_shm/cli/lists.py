@@ -49,12 +49,30 @@ def _matches(name: str, pattern: str | None) -> bool:
 def _chosen(
     items: Iterable[_Item], arguments: Namespace, orders: dict[str, Callable[[_Item], Any]]
 ) -> list[_Item]:
-    """Those that are asked for, in the order that is asked for; say how many are left out."""
-    found = sorted(items, key=orders[arguments.sort])
+    """Those that are asked for, in the order that is asked for."""
+    return _first(sorted(items, key=orders[arguments.sort]), arguments)
+
+
+def _first(found: list[_Item], arguments: Namespace) -> list[_Item]:
+    """As many as are asked for; say how many are left out."""
     if arguments.limit and len(found) > arguments.limit:
         note(f"{len(found) - arguments.limit} more; --limit 0 shows all")
         found = found[: arguments.limit]
     return found
+
+
+def _show(
+    arguments: Namespace,
+    found: list[_Item],
+    titles: tuple[str, ...],
+    row: Callable[[_Item], tuple[Any, ...]],
+) -> int:
+    """For a program, or as a table of the rows."""
+    if arguments.json:
+        show_json(found)
+    else:
+        say(table(titles, [row(item) for item in found]))
+    return Exit.OK
 
 
 def _list_arguments(parser: ArgumentParser, what: str, orders: Iterable[str]) -> None:
@@ -141,28 +159,21 @@ def _channels(arguments: Namespace) -> int:
             arguments,
             _CHANNELS,
         )
-    if arguments.json:
-        show_json(found)
-        return Exit.OK
-    say(
-        table(
-            ("pending", "capacity", "oldest", "waiting", "sent", "full", "slot", "channel"),
-            [
-                (
-                    channel.pending,
-                    channel.capacity or "-",
-                    duration(channel.age) if channel.pending else "-",
-                    channel.waiting,
-                    channel.sent,
-                    channel.full,
-                    "-" if channel.slot is None else channel.slot,
-                    channel.name,
-                )
-                for channel in found
-            ],
-        )
+    return _show(
+        arguments,
+        found,
+        ("pending", "capacity", "oldest", "waiting", "sent", "full", "slot", "channel"),
+        lambda channel: (
+            channel.pending,
+            channel.capacity or "-",
+            duration(channel.age) if channel.pending else "-",
+            channel.waiting,
+            channel.sent,
+            channel.full,
+            "-" if channel.slot is None else channel.slot,
+            channel.name,
+        ),
     )
-    return Exit.OK
 
 
 def _channels_arguments(parser: ArgumentParser) -> None:
@@ -188,16 +199,12 @@ def _groups(arguments: Namespace) -> int:
             arguments,
             _GROUPS,
         )
-    if arguments.json:
-        show_json(found)
-        return Exit.OK
-    say(
-        table(
-            ("members", "processes", "full", "group"),
-            [(group.members, len(group.slots), group.full, group.name) for group in found],
-        )
+    return _show(
+        arguments,
+        found,
+        ("members", "processes", "full", "group"),
+        lambda group: (group.members, len(group.slots), group.full, group.name),
     )
-    return Exit.OK
 
 
 def _members(observer: Observer, arguments: Namespace) -> int:
@@ -205,27 +212,17 @@ def _members(observer: Observer, arguments: Namespace) -> int:
         (member for member in observer.members() if _matches(member.group, arguments.pattern)),
         key=lambda member: (member.group, member.channel),
     )
-    if arguments.limit and len(found) > arguments.limit:
-        note(f"{len(found) - arguments.limit} more; --limit 0 shows all")
-        found = found[: arguments.limit]
-    if arguments.json:
-        show_json(found)
-        return Exit.OK
-    say(
-        table(
-            ("expires in", "slot", "group", "channel"),
-            [
-                (
-                    duration(member.expiry),
-                    "-" if member.slot is None else member.slot,
-                    member.group,
-                    member.channel,
-                )
-                for member in found
-            ],
-        )
+    return _show(
+        arguments,
+        _first(found, arguments),
+        ("expires in", "slot", "group", "channel"),
+        lambda member: (
+            duration(member.expiry),
+            "-" if member.slot is None else member.slot,
+            member.group,
+            member.channel,
+        ),
     )
-    return Exit.OK
 
 
 def _groups_arguments(parser: ArgumentParser) -> None:
@@ -248,29 +245,22 @@ def _processes(arguments: Namespace) -> int:
             arguments,
             _PROCESSES,
         )
-    if arguments.json:
-        show_json(found)
-        return Exit.OK
-    say(
-        table(
-            ("slot", "pid", "age", "waiting", "pending", "sends", "receives", "", "command"),
-            [
-                (
-                    process.slot,
-                    process.pid,
-                    duration(process.age),
-                    process.waiting,
-                    process.pending,
-                    process.counters["sends"] + process.counters["group_sends"],
-                    process.counters["receives"],
-                    "" if process.alive else "gone",
-                    process.command,
-                )
-                for process in found
-            ],
-        )
+    return _show(
+        arguments,
+        found,
+        ("slot", "pid", "age", "waiting", "pending", "sends", "receives", "", "command"),
+        lambda process: (
+            process.slot,
+            process.pid,
+            duration(process.age),
+            process.waiting,
+            process.pending,
+            process.counters["sends"] + process.counters["group_sends"],
+            process.counters["receives"],
+            "" if process.alive else "gone",
+            process.command,
+        ),
     )
-    return Exit.OK
 
 
 def _processes_arguments(parser: ArgumentParser) -> None:
