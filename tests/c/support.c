@@ -366,6 +366,19 @@ info_of(ashm *a)
     return info;
 }
 
+void
+emptied(ashm *a)
+{
+    ashm_info info = info_of(a);
+
+    EXPECT_EQ(info.channels, 0);
+    EXPECT_EQ(info.groups, 0);
+    EXPECT_EQ(info.memberships, 0);
+    EXPECT_EQ(info.messages, 0);
+    EXPECT_EQ(info.message_used, 0);
+    EXPECT_EQ(info.group_used, 0);
+}
+
 /* ---- inside the core ---- */
 
 void
@@ -460,6 +473,20 @@ child_kill(pid_t child)
 {
     EXPECT_EQ(kill(child, SIGKILL), 0);
     EXPECT_EQ(waitpid(child, NULL, 0), child);
+}
+
+static void
+hold_commons(void *argument)
+{
+    tx t;
+
+    mailbox_hold(segment_open(argument), &t, 0);
+}
+
+pid_t
+child_holding_commons(segment *s)
+{
+    return child_start(hold_commons, s);
 }
 
 gate

@@ -124,6 +124,7 @@ int tell(ashm *a, const char *group, const char *text); /* group_send */
 const char *own_channel(ashm *a, const char *suffix, char name[ASHM_NAME_MAX + 1]);
 
 void verified(ashm *a);
+void emptied(ashm *a); /* all memory is free, and no record is left */
 ashm_info info_of(ashm *a);
 
 /* ---- inside the core ---- */
@@ -149,6 +150,9 @@ pid_t child_spawn(void (*body)(void *), void *argument);
 void child_join(pid_t child);
 
 void child_kill(pid_t child);
+
+/* A child with a slot of its own that holds the first of the commons until it is killed. */
+pid_t child_holding_commons(segment *s);
 
 /* A gate is opened once and lets everybody through, processes and threads. */
 typedef struct gate {

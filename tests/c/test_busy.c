@@ -40,6 +40,35 @@ hold_and_stop(void *argument)
     }
 }
 
+/* A handle that waits a moment for locks, and one for the child that will hold them. */
+static ashm *
+begin(segment *s, ashm **for_child)
+{
+    ashm *a;
+
+    segment_make(s);
+    s->clock = 1000 * SECOND;
+    s->options.lock_wait_ns = NS_PER_MS;
+    a = segment_open(s);
+    *for_child = segment_open_for_child(s);
+    return a;
+}
+
+static pid_t
+stop_with(ashm *b, int locks)
+{
+    to_hold = locks;
+    return child_start(hold_and_stop, b);
+}
+
+/* What it held is recovered by whoever has the patience. */
+static void
+end(pid_t child, ashm *a)
+{
+    child_kill(child);
+    a->lock_wait_ns = 10 * SECOND;
+}
+
 static void
 expect_done_or_busy(int rc)
 {
@@ -94,11 +123,7 @@ try_with(int lock)
     pid_t child;
     char ours[ASHM_NAME_MAX + 1];
 
-    segment_make(&s);
-    s.clock = 1000 * SECOND;
-    s.options.lock_wait_ns = NS_PER_MS;
-    a = segment_open(&s);
-    b = segment_open_for_child(&s);
+    a = begin(&s, &b);
     own_channel(a, "x", ours);
     for (int i = 0; i < 3; i++) {
         OK(put(a, "work", "x"));
@@ -107,13 +132,11 @@ try_with(int lock)
         OK(join(a, "room", ours));
         OK(tell(a, "room", "x"));
     }
-    to_hold = lock;
-    child = child_start(hold_and_stop, b);
+    child = stop_with(b, lock);
     EXPECT_EQ(kill(child, SIGSTOP), 0);
     EXPECT(try_everything(a, ours) > 0);
     EXPECT(try_everything(a, ours) > 0); /* its lanes are free again */
-    child_kill(child);
-    a->lock_wait_ns = 10 * SECOND;
+    end(child, a);
     EXPECT_EQ(try_everything(a, ours), 0);
     verified(a);
     OK(ashm_flush(a));
@@ -151,23 +174,17 @@ test_nothing_is_held_for_ever(void)
     ashm_received out;
     tx t;
 
-    segment_make(&s);
-    s.clock = 1000 * SECOND;
-    s.options.lock_wait_ns = NS_PER_MS;
-    a = segment_open(&s);
-    b = segment_open_for_child(&s);
+    a = begin(&s, &b);
     OK(put(a, "work", "one"));
     OK(put(a, "work", "two"));
-    to_hold = MEMORY;
-    child = child_start(hold_and_stop, b);
+    child = stop_with(b, MEMORY);
     OK(ashm_receive(a, "work", 4, 0, 0, text, sizeof text, &out)); /* needs no memory lock */
     EXPECT_EQ(out.length, 3);
     lane_open(a, &t);
     EXPECT(t.lane->held != 0);
     tx_close(&t);
     EXPECT_EQ(ashm_receive(a, "work", 4, 0, 0, text, sizeof text, &out), ASHM_BUSY);
-    child_kill(child);
-    a->lock_wait_ns = 10 * SECOND;
+    end(child, a);
     EXPECT_TEXT(take(a, "work"), "two");
     OK(ashm_sweep(a));
     EXPECT_EQ(info_of(a).message_used, 0);
@@ -186,15 +203,11 @@ test_a_group_send_goes_on_where_it_was_refused(void)
     char ours[ASHM_NAME_MAX + 1];
     ashm_reached reached = {{0}};
 
-    segment_make(&s);
-    s.options.lock_wait_ns = NS_PER_MS;
-    a = segment_open(&s);
-    b = segment_open_for_child(&s);
+    a = begin(&s, &b);
     own_channel(a, "x", ours);
     OK(join(a, "room", ours));
     OK(join(a, "room", "common"));
-    to_hold = OUR_MAILBOX;
-    child = child_start(hold_and_stop, b);
+    child = stop_with(b, OUR_MAILBOX);
     for (int i = 0; i < 3; i++) {
         EXPECT_EQ(ashm_group_send(a, "room", 4, "hello", 5, 60 * SECOND, &reached), ASHM_BUSY);
         if (i == 0) {
@@ -203,8 +216,7 @@ test_a_group_send_goes_on_where_it_was_refused(void)
             EXPECT(take(a, "common") == NULL);
         }
     }
-    child_kill(child);
-    a->lock_wait_ns = 10 * SECOND;
+    end(child, a);
     OK(ashm_group_send(a, "room", 4, "hello", 5, 60 * SECOND, &reached));
     EXPECT_TEXT(take(a, ours), "hello");
     EXPECT(take(a, ours) == NULL);
@@ -226,17 +238,12 @@ test_a_group_send_to_the_commons_is_settled_by_its_sender(void)
     uint64_t cookie;
     size_t n;
 
-    segment_make(&s);
-    s.options.lock_wait_ns = NS_PER_MS;
-    a = segment_open(&s);
-    b = segment_open_for_child(&s);
+    a = begin(&s, &b);
     OK(join(a, "room", "common"));
     EXPECT_EQ(wait_for(a, "common", 7), ASHM_EMPTY);
-    to_hold = MEMORY;
-    child = child_start(hold_and_stop, b);
+    child = stop_with(b, MEMORY);
     EXPECT_EQ(ashm_group_send(a, "room", 4, "hello", 5, 60 * SECOND, &reached), ASHM_BUSY);
-    child_kill(child);
-    a->lock_wait_ns = 10 * SECOND;
+    end(child, a);
     OK(ashm_group_send(a, "room", 4, "hello", 5, 60 * SECOND, &reached));
     OK(ashm_ready(a, &cookie, 1, &n));
     EXPECT_EQ(n, 1);
@@ -260,10 +267,7 @@ test_a_group_send_does_not_wait_for_that_of_another(void)
     bool sent;
     tx t;
 
-    segment_make(&s);
-    s.options.lock_wait_ns = NS_PER_MS;
-    a = segment_open(&s);
-    b = segment_open_for_child(&s);
+    a = begin(&s, &b);
     OK(join(a, "room", own_channel(a, "x", ours)));
     OK(join(a, "other", "common"));
     other.hash = (uint32_t)hash_name(a->hash_key, "other", 5);
@@ -273,12 +277,10 @@ test_a_group_send_does_not_wait_for_that_of_another(void)
     OK(mailbox_broadcast(&t, slots_address(a, "common", 6).mailbox, &other, &sent));
     EXPECT(sent);
     tx_close(&t);
-    to_hold = ALL_COMMONS;
-    child = child_start(hold_and_stop, b);
+    child = stop_with(b, ALL_COMMONS);
     OK(ashm_group_send(a, "room", 4, "hello", 5, 60 * SECOND, &reached));
     EXPECT_TEXT(take(a, ours), "hello");
-    child_kill(child);
-    a->lock_wait_ns = 10 * SECOND;
+    end(child, a);
     EXPECT_TEXT(take(a, "common"), "hello");
     ashm_close(b);
     fixture_end(&s, a);
@@ -296,14 +298,10 @@ test_the_rest_is_swept(void)
     size_t length;
     int rc;
 
-    segment_make(&s);
-    s.options.lock_wait_ns = NS_PER_MS;
-    a = segment_open(&s);
-    b = segment_open_for_child(&s);
+    a = begin(&s, &b);
     OK(put(a, "common", "x"));
     length = strlen(own_channel(a, "x", ours));
-    to_hold = ALL_COMMONS;
-    child = child_start(hold_and_stop, b);
+    child = stop_with(b, ALL_COMMONS);
 
     ashm_set_clock(a, 1000 * SECOND);
     OK(ashm_send(a, ours, length, "", 0, SECOND, 100));
@@ -338,21 +336,17 @@ leave_in_two_steps(int abandoned)
     pid_t child;
     char name[ASHM_NAME_MAX + 1];
 
-    segment_make(&s);
-    s.options.lock_wait_ns = NS_PER_MS;
-    a = segment_open(&s);
-    b = segment_open_for_child(&s);
+    a = begin(&s, &b);
     c = segment_open(&s);
     OK(put(a, own_channel(c, "x", name), "dropped"));
-    to_hold = MEMORY;
-    child = child_start(hold_and_stop, b);
+    child = stop_with(b, MEMORY);
     EXPECT_EQ(ashm_leave(c), ASHM_BUSY);
     EXPECT_EQ(put(c, "work", "x"), ASHM_CLOSED);
     if (abandoned) {
         ashm_abandon(c);
     }
-    child_kill(child);
-    a->lock_wait_ns = c->lock_wait_ns = 10 * SECOND;
+    end(child, a);
+    c->lock_wait_ns = 10 * SECOND;
     if (abandoned) {
         OK(reap_dead(a));
     } else {
@@ -387,13 +381,9 @@ test_a_lock_that_was_waited_for_in_vain_is_only_looked_at(void)
     ashm *a, *b;
     pid_t child;
 
-    segment_make(&s);
-    s.options.lock_wait_ns = NS_PER_MS;
-    a = segment_open(&s);
-    b = segment_open_for_child(&s);
+    a = begin(&s, &b);
     OK(ashm_attach(a));
-    to_hold = ALL_COMMONS;
-    child = child_start(hold_and_stop, b);
+    child = stop_with(b, ALL_COMMONS);
     EXPECT_EQ(put(a, "work", "x"), ASHM_BUSY);
     a->lock_wait_ns = UINT64_MAX / 2;
     for (int i = 0; i < 100; i++) {

@@ -314,20 +314,12 @@ test_processes(void)
 }
 
 static void
-hold_work(void *argument)
-{
-    tx t;
-
-    mailbox_hold(segment_open(argument), &t, 0);
-}
-
-static void
 test_who_holds_a_lock(void)
 {
     segment s;
     ashm *a = fixture_begin(&s);
     ashm_observer *o = observe(&s);
-    pid_t child = child_start(hold_work, &s);
+    pid_t child = child_holding_commons(&s);
     ashm_seen_process process;
     ashm_seen_lock locks[SEEN];
     size_t n;

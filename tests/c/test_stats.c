@@ -113,19 +113,11 @@ test_losses_are_told_by_whose_they_are(void)
 }
 
 static void
-hold_work(void *argument)
-{
-    tx t;
-
-    mailbox_hold(segment_open(argument), &t, 0);
-}
-
-static void
 test_waits_for_a_lock_count(void)
 {
     segment s;
     ashm *a = fixture_begin(&s);
-    pid_t child = child_start(hold_work, &s);
+    pid_t child = child_holding_commons(&s);
     tx t;
 
     child_kill(child);

@@ -57,11 +57,11 @@ test_joins_and_leaves_are_told(void)
     EXPECT(!rings(b) && !told(b, room));
     OK(join(a, "room", "more"));
     EXPECT(rings(b) && told(b, room));
-    OK(ashm_group_discard(a, "room", 4, "work", 4));
+    OK(leave(a, "room", "work"));
     EXPECT(rings(b) && told(b, room));
     OK(ashm_discard_all(a, "more", 4));
     EXPECT(rings(b) && told(b, room));
-    OK(ashm_group_discard(a, "room", 4, "work", 4)); /* nobody is */
+    OK(leave(a, "room", "work")); /* nobody is */
     EXPECT(!rings(b) && !told(b, room));
     OK(join(a, "room", "work"));
     EXPECT(told(b, room));
@@ -89,7 +89,7 @@ test_who_does_not_watch_is_not_told(void)
     EXPECT(rings(b) && !rings(c) && !told(c, room));
     EXPECT(told(b, room));
     OK(ashm_unwatch(b, room));
-    OK(ashm_group_discard(a, "room", 4, "work", 4));
+    OK(leave(a, "room", "work"));
     EXPECT(!rings(b) && !told(b, room));
     EXPECT_EQ(ashm_unwatch(b, WATCH_BUCKETS), ASHM_BAD_ARGUMENT);
     EXPECT_EQ(ashm_watch(b, "a b", 3, &room), ASHM_BAD_NAME);
@@ -153,7 +153,7 @@ test_who_watches_and_goes_is_forgotten(void)
     verified(a);
     b = segment_open(&s); /* the same slot, and it watches nothing */
     EXPECT(!told(b, room));
-    OK(ashm_group_discard(a, "room", 4, "work", 4));
+    OK(leave(a, "room", "work"));
     EXPECT(!told(b, room));
     ashm_close(b);
     fixture_end(&s, a);

@@ -9,21 +9,13 @@ import pytest
 
 from asgi_shm import SegmentCorrupt, SegmentForeign, ShmChannelLayer, unlink
 from asgi_shm.segment import object_path
-from tests.support import fresh_prefix, leftovers, soon
+from tests.support import soon
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
 MESSAGE = {"type": "test"}
 GARBAGE = b"\xa5"
-
-
-@pytest.fixture
-def prefix() -> Iterator[str]:
-    name = fresh_prefix()
-    yield name
-    unlink(name)
-    assert leftovers(name) == []
 
 
 @pytest.fixture
