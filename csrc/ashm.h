@@ -74,7 +74,7 @@ enum {
 #define ASHM_CHANGED 0x8000000000000000 /* cookies from here on: see ashm_watch() */
 
 typedef struct {
-    const char *name;         /* of the shared-memory object, "/..." */
+    const char *name;         /* of the shared-memory object, "/..."; NULL: a private one */
     uint64_t message_memory;  /* bytes; used when the segment is formatted */
     uint64_t group_memory;    /* bytes; likewise */
     uint64_t max_message_size; /* bytes of one message */
@@ -85,8 +85,16 @@ typedef struct {
 /* Open the existing object `name` and its existing semaphores, and format the
  * segment if nobody has. Claims no slot. Errors: errno of the system calls
  * (ENOENT: no such object), ASHM_LAYOUT, ASHM_FOREIGN, ASHM_CORRUPT,
- * ASHM_SHM_FULL, ASHM_BAD_ARGUMENT. */
+ * ASHM_SHM_FULL, ASHM_BAD_ARGUMENT.
+ *
+ * A private segment is made by this call and has no name: it is for this process and
+ * for children forked from it, which use the handle, and goes with the last of them.
+ * It needs /proc (without: ENOENT). ASHM_REPLACED in an operation says that the
+ * program has closed its descriptor. */
 ASHM_API int ashm_open(const ashm_options *options, ashm **handle);
+
+/* What ashm_observe() takes; for a private segment that is valid in this process only. */
+ASHM_API const char *ashm_name(const ashm *handle);
 
 /* Give the slot back, dropping its channels and memberships. Waits for operations
  * that other threads have under way; later ones return ASHM_CLOSED. ASHM_BUSY: that

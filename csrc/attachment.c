@@ -98,6 +98,12 @@ ashm_open(const ashm_options *options, ashm **handle)
     return claim_open(options, handle);
 }
 
+const char *
+ashm_name(const ashm *a)
+{
+    return a->name;
+}
+
 int
 ashm_leave(ashm *a)
 {

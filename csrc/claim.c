@@ -157,23 +157,24 @@ map_or_format(ashm *a, const ashm_options *options)
     return format(a, options);
 }
 
+/* Without a name it is a private one, and made here. */
 static int
-open_object(ashm *a)
+open_object(ashm *a, const char *name)
 {
-    int fd = shm_open(a->name, O_RDWR | O_CLOEXEC, 0), rc;
-    struct stat st;
+    char made[OBJECT_PRIVATE_NAME];
+    int fd, rc;
 
-    if (fd < 0) {
-        return errno;
+    rc = name != NULL ? object_find(name, O_RDWR, &fd) : object_make_private(made, &fd);
+    if (rc != 0) {
+        return rc;
     }
-    if (fstat(fd, &st) != 0) {
-        rc = errno;
+    if ((rc = object_identify(fd, &a->id)) != 0) {
         close(fd);
         return rc;
     }
     a->fd = fd;
-    a->id = (object_id){.device = st.st_dev, .inode = st.st_ino};
-    return 0;
+    a->name = strdup(name != NULL ? name : made);
+    return a->name != NULL ? 0 : ENOMEM;
 }
 
 static int
@@ -192,6 +193,41 @@ open_semaphores(ashm *a)
         a->semaphores[i] = semaphore;
     }
     return 0;
+}
+
+/* Of a private segment. */
+static int
+make_semaphores(ashm *a)
+{
+    void *map = mmap(NULL, sizeof *a->unnamed, PROT_READ | PROT_WRITE,
+                     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    if (map == MAP_FAILED) {
+        return errno;
+    }
+    a->unnamed = map;
+    for (int i = 0; i < ASHM_SEMAPHORES; i++) {
+        if (sem_init(&a->unnamed->semaphores[i], 1, 0) != 0) {
+            return errno;
+        }
+        a->semaphores[i] = &a->unnamed->semaphores[i];
+    }
+    return 0;
+}
+
+/* Those of a private segment are words of its mapping, and need no end. */
+static void
+close_semaphores(ashm *a)
+{
+    if (a->unnamed != NULL) {
+        munmap(a->unnamed, sizeof *a->unnamed);
+        return;
+    }
+    for (int i = 0; i < ASHM_SEMAPHORES; i++) {
+        if (a->semaphores[i] != NULL) {
+            sem_close(a->semaphores[i]);
+        }
+    }
 }
 
 static void *
@@ -218,9 +254,10 @@ make_private(ashm *a)
 static int
 check_options(const ashm_options *options)
 {
+    const char *name = options->name;
     section_map map;
 
-    if (options->name == NULL || options->name[0] != '/' || strlen(options->name) > 200 ||
+    if ((name != NULL && (name[0] != '/' || strlen(name) > 200)) ||
         options->max_message_size == 0 || options->max_message_size > UINT32_MAX / 2) {
         return ASHM_BAD_ARGUMENT;
     }
@@ -236,8 +273,7 @@ claim_open(const ashm_options *options, ashm **handle)
     if ((rc = check_options(options)) != 0) {
         return rc;
     }
-    if ((a = calloc(1, sizeof *a)) == NULL || (a->name = strdup(options->name)) == NULL) {
-        free(a);
+    if ((a = calloc(1, sizeof *a)) == NULL) {
         return ENOMEM;
     }
     a->fd = -1;
@@ -245,8 +281,8 @@ claim_open(const ashm_options *options, ashm **handle)
     a->max_message_size = options->max_message_size;
     a->clock_offset = clock_namespace_offset();
     memcpy(a->random, options->random, sizeof a->random);
-    if ((rc = make_private(a)) != 0 || (rc = open_object(a)) != 0 ||
-        (rc = open_semaphores(a)) != 0 ||
+    if ((rc = make_private(a)) != 0 || (rc = open_object(a, options->name)) != 0 ||
+        (rc = options->name != NULL ? open_semaphores(a) : make_semaphores(a)) != 0 ||
         (rc = kernel_lock(a->name, &a->id, BYTE_FORMAT, options->lock_wait_ns, &guard)) != 0) {
         goto out;
     }
@@ -544,11 +580,7 @@ claim_close(ashm *a)
     if (a->scratch != NULL) {
         munmap(a->scratch, (LANES + 1) * PAGE_SIZE_SHM);
     }
-    for (int i = 0; i < ASHM_SEMAPHORES; i++) {
-        if (a->semaphores[i] != NULL) {
-            sem_close(a->semaphores[i]);
-        }
-    }
+    close_semaphores(a);
     if (a->base != NULL) {
         munmap(a->base, a->map.size);
     }

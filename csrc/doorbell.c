@@ -2,10 +2,10 @@
 #include "doorbell.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
+
+#include "datagram.h"
+#include "fifo.h"
 
 static atomic_u64 *
 word_of(const ashm *a, uint32_t slot)
@@ -13,145 +13,70 @@ word_of(const ashm *a, uint32_t slot)
     return &handle_slot(a, slot)->bell;
 }
 
-/* ---- the FIFO ---- */
+/* ---- the primitive: by what the segment is ---- */
 
-enum { PATH_SIZE = 320 };
-
-/* The slot's, and not its holder's: where other users share the segment the next holder may
- * not be able to remove what a killed one has left, and goes on with it. */
-static void
-fifo_path(const ashm *a, uint32_t slot, char path[PATH_SIZE])
+/* What tells a slot's bell from those that it had: see `peer`. */
+static uint64_t
+bell_of(const ashm *a, uint32_t slot)
 {
-    snprintf(path, PATH_SIZE, "/dev/shm%s:bell.%08x.%u", a->name, a->segment_id, slot);
-}
-
-/* Where a holder makes it: under the slot's name it is never found half-made. */
-static void
-fifo_path_unfinished(const ashm *a, uint32_t slot, uint32_t generation, char path[PATH_SIZE])
-{
-    snprintf(path, PATH_SIZE, "/dev/shm%s:bell.%08x.%u.%u", a->name, a->segment_id, slot,
-             generation);
+    return a->unnamed != NULL
+               ? datagram_name(a, slot)
+               : atomic_load_explicit(&handle_slot(a, slot)->generation, memory_order_acquire);
 }
 
 static int
-segment_stat(ashm *a, struct stat *st)
+open_peer(const ashm *a, uint32_t slot, uint64_t holder, int *fd)
 {
-    int fd, rc;
-
-    if ((rc = handle_fd(a, &fd)) != 0) {
-        return rc;
-    }
-    return fstat(fd, st) == 0 ? 0 : errno;
+    return a->unnamed != NULL ? datagram_to(holder, fd) : fifo_of(a, slot, fd);
 }
 
-/* Does it matter which group it is of? Not where everybody may do what the group may. */
-static bool
-group_matters(const struct stat *segment)
-{
-    return (segment->st_mode >> 3 & 07 & ~segment->st_mode) != 0;
-}
-
-/* As the segment: those who may write to it may ring. */
 static int
-fifo_permit(ashm *a, const char *path)
+open_own(ashm *a, int *fd)
 {
-    struct stat segment;
-    int rc;
-
-    if ((rc = segment_stat(a, &segment)) != 0) {
-        return rc;
-    }
-    if (group_matters(&segment) && segment.st_gid != getegid() &&
-        chown(path, (uid_t)-1, segment.st_gid) != 0) {
-        return errno;
-    }
-    return chmod(path, segment.st_mode & 0777) == 0 ? 0 : errno; /* whatever the umask was */
+    return a->unnamed != NULL ? datagram_own(a, fd) : fifo_own(a, fd);
 }
 
-/* Is it open to those whom the segment lets in, and to nobody else? */
-static bool
-fifo_is_permitted(ashm *a, int fd)
-{
-    struct stat st, segment;
-
-    return fstat(fd, &st) == 0 && segment_stat(a, &segment) == 0 &&
-           (st.st_gid == segment.st_gid || !group_matters(&segment)) &&
-           ((st.st_mode ^ segment.st_mode) & 0777) == 0;
-}
-
-/* For reading and for writing, both for the receiver, who so never sees the end of the file,
- * and for senders, who so never get the SIGPIPE of a receiver that is gone. */
+/* Take over what was opened, or close it. */
 static int
-fifo_open(const char *path, int *fd, object_id *id)
+keep(int rc, int opened, int *fd, object_id *id)
 {
-    struct stat st;
-    int opened = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
-    int rc;
-
-    if (opened < 0) {
-        return errno;
-    }
-    rc = fstat(opened, &st) != 0 ? errno : S_ISFIFO(st.st_mode) ? 0 : ENOENT;
-    if (rc != 0) {
+    if (rc == 0 && (rc = object_identify(opened, id)) != 0) {
         close(opened);
-        return rc;
     }
-    *fd = opened;
-    *id = (object_id){.device = st.st_dev, .inode = st.st_ino};
-    return 0;
-}
-
-static int
-fifo_make(ashm *a, const char *path)
-{
-    char unfinished[PATH_SIZE];
-    int rc;
-
-    fifo_path_unfinished(a, a->own->slot, a->own->generation, unfinished);
-    if (mkfifo(unfinished, 0600) != 0) {
-        return errno == ENOSPC ? ASHM_SHM_FULL : errno;
-    }
-    if ((rc = fifo_permit(a, unfinished)) == 0 && rename(unfinished, path) != 0) {
-        rc = errno;
-    }
-    if (rc != 0) {
-        unlink(unfinished);
-    }
+    *fd = rc == 0 ? opened + 1 : 0;
     return rc;
 }
 
-/* The FIFO of a peer, from an earlier ring if that is still it: the program may
+/* The bell of a peer, from an earlier ring if that is still it: the program may
  * have closed our descriptor and opened another file under its number. */
 static int
-fifo_of_peer(ashm *a, uint32_t slot, uint32_t generation)
+peer_bell(ashm *a, uint32_t slot)
 {
     peer *p = &a->peers[slot];
-    char path[PATH_SIZE];
-    int fd;
+    uint64_t holder = bell_of(a, slot);
+    int opened = -1, rc;
 
     if (p->fd != 0 && object_is(p->fd - 1, &p->id)) {
-        if (p->generation == generation) {
+        if (p->holder == holder) {
             return p->fd - 1;
         }
         close(p->fd - 1);
     }
-    fifo_path(a, slot, path);
-    p->fd = fifo_open(path, &fd, &p->id) == 0 ? fd + 1 : 0;
-    p->generation = generation;
+    rc = open_peer(a, slot, holder, &opened);
+    (void)keep(rc, opened, &p->fd, &p->id);
+    p->holder = holder;
     return p->fd - 1;
 }
 
-/* A full FIFO has been rung enough. If it cannot be opened (no descriptors left, or
+/* A full bell has been rung enough. If it cannot be opened (no descriptors left, or
  * the receiver is going), the receiver's tick finds what we have published. */
 static void
-fifo_write(ashm *a, uint32_t slot)
+write_to(ashm *a, uint32_t slot)
 {
-    uint32_t generation =
-        atomic_load_explicit(&handle_slot(a, slot)->generation, memory_order_acquire);
     int fd;
 
     pthread_mutex_lock(&a->own->bells);
-    if ((fd = fifo_of_peer(a, slot, generation)) >= 0) {
+    if ((fd = peer_bell(a, slot)) >= 0) {
         while (write(fd, "", 1) < 0 && errno == EINTR) {
         }
     }
@@ -161,12 +86,9 @@ fifo_write(ashm *a, uint32_t slot)
 void
 doorbell_unlink(const ashm *a, uint32_t slot, uint32_t generation)
 {
-    char path[PATH_SIZE];
-
-    fifo_path(a, slot, path);
-    unlink(path);
-    fifo_path_unfinished(a, slot, generation, path);
-    unlink(path);
+    if (a->unnamed == NULL) {
+        fifo_unlink(a, slot, generation);
+    }
 }
 
 /* ---- this process's bell ---- */
@@ -182,25 +104,10 @@ has_bell(const own_process *own)
 static int
 open_bell(ashm *a)
 {
-    own_process *own = a->own;
-    char path[PATH_SIZE];
-    int fd, rc;
+    int opened = -1;
+    int rc = open_own(a, &opened);
 
-    fifo_path(a, own->slot, path);
-    /* The one that is there: others may have it open since we lost its descriptor, or since
-     * they saw our generation. What an earlier holder was rung for wakes us once in vain. */
-    rc = fifo_open(path, &fd, &own->bell_id);
-    if (rc == 0 && !fifo_is_permitted(a, fd)) {
-        close(fd);
-        rc = EACCES;
-    }
-    if ((rc == ENOENT || rc == EACCES) && (rc = fifo_make(a, path)) == 0) {
-        rc = fifo_open(path, &fd, &own->bell_id);
-    }
-    if (rc == 0) {
-        own->bell = fd + 1;
-    }
-    return rc;
+    return keep(rc, opened, &a->own->bell, &a->own->bell_id);
 }
 
 int
@@ -259,7 +166,7 @@ doorbell_drain(ashm *a)
 
     pthread_mutex_lock(&own->bells); /* another thread may be closing it */
     if (has_bell(own)) {
-        /* More bytes than these: it stays readable, and we come again. */
+        /* More bytes than these, or more datagrams: it stays readable, and we come again. */
         while (read(own->bell - 1, bytes, sizeof bytes) < 0 && errno == EINTR) {
         }
     }
@@ -297,7 +204,7 @@ doorbell_ring(ashm *a, uint32_t slot)
         if (SABOTAGE(SENDER_DISARMS)) {
             atomic_fetch_and_explicit(word_of(a, slot), ~UINT64_C(1), memory_order_acq_rel);
         }
-        fifo_write(a, slot);
+        write_to(a, slot);
     }
     return (before & 1) != 0;
 }

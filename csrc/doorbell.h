@@ -2,13 +2,13 @@
  * doorbell.h: waking another process's event loop.
  *
  * A slot has one word, sequence << 1 | armed, and one primitive of the operating
- * system behind it, here a named FIFO.
+ * system behind it: fifo.h, or in a private segment datagram.h.
  *
  *   receiver  1  seen = doorbell_read()            sender  1  publish, under a lock
  *             2  take what is ready, under the lock        2  fetch_add(word, 2)
  *             3  CAS(seen, seen | armed):                  3  if armed was set: ring
  *                fails if a sender came by: go to 1
- *             4  sleep until the FIFO is readable
+ *             4  sleep until it is readable
  *
  * Both touch one location with read-modify-writes, so one of them comes first: a
  * sender before 3 makes the CAS fail, one after it sees the bit. Only the receiver

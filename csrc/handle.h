@@ -29,9 +29,16 @@ typedef struct own_process {
 /* A doorbell of another process that we have rung before. Under own->bells. */
 typedef struct peer {
     int fd; /* + 1 */
-    uint32_t generation;
+    uint64_t holder; /* what was seen of doorbell.c's bell_of() */
     object_id id;
 } peer;
+
+/* What a private segment has in place of objects with names: a mapping that the children of
+ * forks share, and nobody else. */
+typedef struct unnamed {
+    sem_t semaphores[ASHM_SEMAPHORES];
+    atomic_u64 sockets[ASHM_SLOTS]; /* written by the slot's holder: see datagram.h */
+} unnamed;
 
 struct ashm {
     char *base;
@@ -39,6 +46,7 @@ struct ashm {
     own_process *own;
     header_shm *header;
     sem_t *semaphores[ASHM_SEMAPHORES];
+    unnamed *unnamed; /* NULL: it is not private */
     uint64_t lock_wait_ns;
     uint64_t max_message_size;
     uint64_t hash_key[2];
@@ -54,7 +62,7 @@ struct ashm {
     _Atomic(const lock_shm *) stuck; /* was waited for in vain: see lock.c */
     atomic_u64 stuck_until;
 
-    char *name;
+    char *name; /* of the object: see object.h */
     object_id id;
     _Atomic int fd; /* may have been closed under us: use handle_fd() */
     void *life;

@@ -2,33 +2,16 @@
 #include "maintain.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 /* Sweep a table in so many ticks. */
 enum { SWEEP_TICKS = 16, SWEEP_MIN = 256 };
 
 #define RECLAIM_INTERVAL (10 * NS_PER_MS)
 
-static bool
-has_lost_its_name(const ashm *a)
-{
-    int fd = shm_open(a->name, O_RDONLY | O_CLOEXEC, 0);
-    bool lost;
-
-    if (fd < 0) {
-        return errno == ENOENT; /* anything else says nothing about it */
-    }
-    lost = !object_is(fd, &a->id);
-    close(fd);
-    return lost;
-}
-
 bool
 maintain_is_replaced(ashm *a)
 {
-    bool lost = has_lost_its_name(a);
+    bool lost = object_is_lost(a->name, &a->id);
 
     if (lost) {
         atomic_store_explicit(&a->replaced, 1, memory_order_relaxed);

@@ -25,12 +25,12 @@ struct ashm_observer {
 static int
 open_object(ashm *a, const char *name)
 {
-    int rc;
+    int fd, rc;
 
-    a->fd = shm_open(name, O_RDONLY | O_CLOEXEC, 0);
-    if (a->fd < 0) {
-        return errno;
+    if ((rc = object_find(name, O_RDONLY, &fd)) != 0) {
+        return rc;
     }
+    a->fd = fd;
     if ((rc = claim_inspect(a->fd, &a->map)) != 0) {
         return rc;
     }

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ashm.h"
@@ -30,30 +29,6 @@ __attribute__((constructor)) static void
 fork_guard_install(void)
 {
     pthread_atfork(fork_guard_lock, fork_guard_unlock, fork_guard_unlock);
-}
-
-bool
-object_is(int fd, const object_id *id)
-{
-    struct stat st;
-
-    return fstat(fd, &st) == 0 && st.st_dev == id->device && st.st_ino == id->inode;
-}
-
-int
-object_open(const char *name, const object_id *id, int *fd)
-{
-    int opened = shm_open(name, O_RDWR | O_CLOEXEC, 0);
-
-    if (opened < 0) {
-        return errno == ENOENT ? ASHM_REPLACED : errno;
-    }
-    if (!object_is(opened, id)) {
-        close(opened);
-        return ASHM_REPLACED;
-    }
-    *fd = opened;
-    return 0;
 }
 
 static int

@@ -19,21 +19,7 @@
 #ifndef ASHM_PROCESS_H
 #define ASHM_PROCESS_H
 
-#include <stdbool.h>
-#include <stdint.h>
-#include <sys/types.h>
-
-/* What tells one object from another that has taken its name. */
-typedef struct object_id {
-    dev_t device;
-    ino_t inode;
-} object_id;
-
-bool object_is(int fd, const object_id *id);
-
-/* A new description of the object `name`. ASHM_REPLACED if the name leads to
- * something else by now; errno otherwise. */
-int object_open(const char *name, const object_id *id, int *fd);
+#include "object.h"
 
 /* Bytes of the object that stand for something. */
 #define BYTE_FORMAT (UINT64_C(1) << 60)

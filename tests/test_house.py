@@ -19,8 +19,8 @@ PACKAGE = ROOT / "asgi_shm"
 # Lowest first. In a layer, a module may use those that stand before it.
 C_LAYERS = [
     ["ashm", "sabotage", "base", "atomic", "hash", "clock", "names", "body"],
-    ["layout", "process", "handle"],
-    ["recover", "lock", "tx", "doorbell"],
+    ["layout", "object", "process", "handle"],
+    ["recover", "lock", "tx", "fifo", "datagram", "doorbell"],
     ["pages", "messages", "table", "room", "watch", "queue", "slots", "waiters"],
     ["channels", "groups", "mailbox", "exchange", "membership", "ask", "stats"],
     ["sweep", "reap", "maintain", "verify", "claim", "look"],
@@ -154,7 +154,8 @@ def ours(module: str) -> set[str]:
 NOT_STEPPED = {
     "open": "kill_formatting.c",
     **dict.fromkeys(
-        ["sizes", "counters", "get_losses", "blame", "set_clock"], "leaves the segment alone"
+        ["sizes", "name", "counters", "get_losses", "blame", "set_clock"],
+        "leaves the segment alone",
     ),
     **dict.fromkeys(["observe", "observe_end"], "maps it for reading only"),
 }
