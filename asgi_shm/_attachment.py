@@ -135,7 +135,9 @@ class Attachment:
     """
 
     def __init__(self, config: Config) -> None:
-        """Take the layer's configuration. Nothing is opened yet.
+        """Take the layer's configuration. Nothing is opened yet, if it is not private.
+
+        A private segment is: children that are forked before it is used are to share it.
 
         An operation that has waited `HASTE_NS` for locks raises LockTimeout. It has then done
         nothing that doing it once more would double.
@@ -156,6 +158,8 @@ class Attachment:
         self.on_replaced: Callable[[], None] = _do_nothing
         self.on_tick: Callable[[], None] = _do_nothing
         _attachments.add(self)
+        if config.prefix is None:
+            self._open()
 
     # -- opening and closing ------------------------------------------------------------
 
@@ -179,7 +183,7 @@ class Attachment:
             if code == 0:
                 self._check_sizes(handle[0])
                 return handle[0]
-            if code not in (errno.ENOENT, _REPLACED):
+            if self._config.prefix is None or code not in (errno.ENOENT, _REPLACED):
                 raise self._error(code)
             try:
                 with _no_fork:
@@ -194,7 +198,9 @@ class Attachment:
 
     def _native_open(self, handle: Any) -> int:
         config = self._config
-        name = ffi.new("char[]", segment.object_name(config.prefix).encode())
+        name = ffi.NULL
+        if config.prefix is not None:
+            name = ffi.new("char[]", segment.object_name(config.prefix).encode())
         options = ffi.new("ashm_options *")
         options.name = name
         options.message_memory = config.message_memory
@@ -230,11 +236,18 @@ class Attachment:
         with self._opening:
             if self._handles.current != old:
                 return  # another thread was faster
-            logger.warning(
-                "the segment of prefix %r was removed while in use; what was in it is lost, "
-                "and this process goes on with a new one (systemd: RemoveIPC=no)",
-                self._config.prefix,
-            )
+            if self._config.prefix is None:
+                logger.warning(
+                    "the program has closed the descriptor of a private segment "
+                    "(prefix=None), as daemons do; what was in it is lost, and this process "
+                    "goes on alone with a new one"
+                )
+            else:
+                logger.warning(
+                    "the segment of prefix %r was removed while in use; what was in it is "
+                    "lost, and this process goes on with a new one (systemd: RemoveIPC=no)",
+                    self._config.prefix,
+                )
             self._handles.leave()
             self._handles.retire()
             self._lost = True
@@ -636,6 +649,10 @@ class Attachment:
         if code:
             raise self._error(code)
         self.on_tick()
+
+    def name(self) -> str:
+        """Return what ashm_observe finds the segment by; of a private one, in this process."""
+        return str(ffi.string(lib.ashm_name(self._open())).decode())
 
     def losses(self) -> SimpleNamespace:
         """Return ashm_losses: how many messages nobody got."""

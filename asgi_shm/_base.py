@@ -64,6 +64,12 @@ class LayerBase:
     def __repr__(self) -> str:
         return f"{type(self).__name__}(prefix={self.config.prefix!r})"
 
+    def __reduce__(self) -> str:
+        raise TypeError(
+            "a layer cannot be pickled, and so not be given to a spawned process: make one "
+            "there with the same prefix. A private one (prefix=None) only forked children share"
+        )
+
     def _drops(self) -> bool:
         """Tell whether to lose a message, for a test of what happens then."""
         return _chance.random() < self._drop_rate

@@ -79,7 +79,17 @@ _SEGMENT: Final[dict[int, tuple[type[SegmentError], str]]] = {
     ),
 }
 
+_PRIVATE_FULL: Final = (
+    "the system has no memory for the private segment; give it more (a container: its memory "
+    "limit), or lower message_memory and group_memory"
+)
+
 _SYSTEM: Final = {
+    # Named objects that are not there are made.
+    errno.ENOENT: (
+        "a private segment is reached through /proc, which this process does not see; mount "
+        "it, or give the layer a prefix"
+    ),
     errno.EMFILE: (
         "this process has no file descriptor left; allow it more (ulimit -n; systemd: "
         "LimitNOFILE), or find what leaves files open"
@@ -124,6 +134,8 @@ def error(
         )
     if code == lib.ASHM_CLOSED:
         return LayerClosed("this layer was closed; make another one")
+    if code == lib.ASHM_SHM_FULL and config.prefix is None:
+        return MemoryFull(f"{where}: {_PRIVATE_FULL}")
     if code in FULL:
         return MemoryFull(f"{where}: {FULL[code]}")
     if code in _SEGMENT:

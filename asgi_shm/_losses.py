@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ._log import LOG_INTERVAL, logger
 from .errors import AsgiShmError
-from .inspect import Channel, Observer
+from .inspect import Channel, Insider, Observer
 
 if TYPE_CHECKING:
     from ._attachment import Attachment
@@ -73,7 +73,7 @@ class Losses:
             return
         slots = (losses.slot, None) if losses.first else (losses.slot,)
         try:
-            with Observer(self._config.prefix) as observer:
+            with Insider(self._attachment, self._config) as observer:
                 if full > 0:
                     self._tell_full(observer, slots, full)
                 if expired > 0:

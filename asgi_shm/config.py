@@ -35,7 +35,7 @@ GID_MAX: Final = 2**32 - 2
 MODES: Final = (0o600, 0o640, 0o644, 0o660, 0o664, 0o666)
 
 ALLOWED_PREFIX: Final = (
-    "a string of 1 to 100 ASCII letters, digits, hyphens, underscores and periods "
+    "None, or a string of 1 to 100 ASCII letters, digits, hyphens, underscores and periods "
     "that does not begin with a period"
 )
 ALLOWED_SECONDS: Final = f"a number of seconds above 0, at most {SECONDS_MAX}"
@@ -66,7 +66,9 @@ def _option(
     return field(metadata={"option": option})
 
 
-def _prefix(option: str, value: object) -> str:
+def _prefix(option: str, value: object) -> str | None:
+    if value is None:
+        return None
     if not isinstance(value, str) or not re.fullmatch(r"(?!\.)[A-Za-z0-9._-]{1,100}", value):
         raise ConfigError(option, value, ALLOWED_PREFIX)
     return str(value)
@@ -137,9 +139,14 @@ def _group_exists(name: str) -> bool:
 class Config:
     """The validated options of a layer. Made by `Config.from_options`."""
 
-    prefix: str = _option(
+    prefix: str | None = _option(
         "asgi",
-        meaning="Layers with the same prefix on this machine talk to each other.",
+        meaning=(
+            "Layers with the same prefix on this machine talk to each other. None, for unit "
+            "tests and a runserver of one process: each layer has a private segment, which "
+            "only children forked from its process share, and which goes with them. Several "
+            "workers do not see each other then."
+        ),
         allowed=ALLOWED_PREFIX,
         check=_prefix,
     )

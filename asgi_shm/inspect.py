@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -27,6 +28,8 @@ from .serializers import unpack
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from ._attachment import Attachment
 
 __all__ = [
     "COUNTERS",
@@ -183,14 +186,18 @@ class Observer:
 
     def __init__(self, prefix: str = "asgi") -> None:
         """Open the segment of a prefix for reading."""
-        self.prefix = prefix
-        self._config = Config.from_options(prefix=prefix)
-        self._path = segment.object_path(prefix)
+        path = segment.object_path(prefix)
+        self._look_into(Config.from_options(prefix=prefix), segment.object_name(prefix), path)
+
+    def _look_into(self, config: Config, name: str, path: Path) -> None:
+        self.prefix = str(config.prefix)
+        self._config = config
+        self._path = path
         observer = ffi.new("ashm_observer **")
-        code = lib.ashm_observe(segment.object_name(prefix).encode(), observer)
+        code = lib.ashm_observe(name.encode(), observer)
         if code == errno.ENOENT:
             raise SegmentNotFound(
-                f"there is no segment of prefix {prefix!r}: no process has used it yet"
+                f"there is no segment of prefix {self.prefix!r}: no process has used it yet"
             )
         if code:
             raise self._error(code)
@@ -358,6 +365,16 @@ class Observer:
 
     def _error(self, code: int, channel: str | None = None) -> Exception:
         return error(code, self._config, channel=channel)
+
+
+class Insider(Observer):
+    """Sees what is in the segment of a layer of this process, which may be a private one."""
+
+    def __init__(self, attachment: Attachment, config: Config) -> None:
+        """Open the segment of an attachment for reading, too."""
+        name = attachment.name()
+        path = Path(name) if config.prefix is None else segment.object_path(config.prefix)
+        self._look_into(config, name, path)
 
 
 def _process(slot: int, seen: Any) -> Process:

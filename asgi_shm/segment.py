@@ -3,7 +3,8 @@
 A prefix has one shared-memory object, ``/asgi_shm.<layout version>.<prefix>``; a fixed set of
 named semaphores, ``<that>:0`` and on; and, for each process that waits, a FIFO that the native
 module makes, ``/dev/shm/<that>:bell.<segment>.<slot>``. A prefix holds no colon, so the objects
-of two prefixes never meet. What is in the segment this module does not know.
+of two prefixes never meet. What is in the segment this module does not know. A private segment
+(``prefix=None``) has no objects with names, and nothing here is about it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import posix_ipc
 
 from ._ashm import lib
-from .errors import SegmentPermission
+from .errors import SegmentNotFound, SegmentPermission
 
 if TYPE_CHECKING:
     from .config import Config
@@ -49,13 +50,21 @@ class Found(NamedTuple):
     mode: int
 
 
-def object_name(prefix: str) -> str:
-    """Return the name of a prefix's shared-memory object."""
+def object_name(prefix: str | None) -> str:
+    """Return the name of a prefix's shared-memory object.
+
+    Raises SegmentNotFound if it is None: nobody finds a private segment by a name.
+    """
+    if prefix is None:
+        raise SegmentNotFound(
+            "a private segment (prefix=None) has no name: only the process that made its "
+            "layer, and children forked from that one, reach it. Give the layer a prefix"
+        )
     return f"/asgi_shm.{LAYOUT_VERSION}.{prefix}"
 
 
-def object_path(prefix: str) -> Path:
-    """Return the file that this object is, whether it exists or not."""
+def object_path(prefix: str | None) -> Path:
+    """Return the file that this object is, whether it exists or not; raises as object_name."""
     return SHM / object_name(prefix)[1:]
 
 
@@ -99,6 +108,8 @@ def check_owner(config: Config) -> None:
     Shared means: this layer's `mode` lets others write, so do the object's permissions, and it
     is of this layer's `group` if one is given. A segment that does not exist is nobody's.
     """
+    if config.prefix is None:
+        return
     path = object_path(config.prefix)
     try:
         status = path.stat()
@@ -131,8 +142,8 @@ def make(config: Config) -> None:
     Raises SegmentPermission if the system does not let this process make them; OSError for
     other refusals of the system, such as a /dev/shm that is full.
     """
+    name = object_name(config.prefix)
     try:
-        name = object_name(config.prefix)
         for number in range(SEMAPHORES):
             _make_semaphore(f"{name}:{number}", config)
         _make_memory(name, config)
@@ -192,7 +203,10 @@ def unlink(prefix: str = "asgi") -> bool:
     old one is lost. Raises PermissionError, and removes nothing, if the segment is another
     user's. The FIFO of a process of another user is left to that process; one that was killed
     leaves it to root, and nobody looks at it any more.
+
+    Raises SegmentNotFound if `prefix` is None: a private segment goes with its processes.
     """
+    object_name(prefix)
     ours = re.compile(rf"(sem\.)?asgi_shm\.\d+\.{re.escape(prefix)}(:.*)?")
     found = [path for path in SHM.iterdir() if ours.fullmatch(path.name)]
     bells = [path for path in found if ":bell." in path.name]

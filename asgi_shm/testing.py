@@ -1,7 +1,12 @@
 """Fixtures for pytest: a layer, or several, of which nothing is left after the test.
 
 They are there wherever asgi_shm and pytest are installed; nothing has to be imported. Each test
-has a prefix of its own, and so has each of the processes that run tests in parallel.
+has a segment of its own, also where several processes run tests in parallel.
+
+`asgi_shm_layer` is for a test in one process and children that it forks: its segment is private
+(``prefix=None``), so nothing stays even if the tests are killed. `make_asgi_shm_layer` and
+`make_asgi_shm_sync_layer` make layers that talk to each other, and to those that any process
+makes with `asgi_shm_prefix`; what tests that are killed leave of these, ``asgi-shm ls`` shows.
 """
 
 from __future__ import annotations
@@ -65,13 +70,12 @@ def make_asgi_shm_sync_layer(
 
 
 @pytest.fixture
-def asgi_shm_layer(
-    make_asgi_shm_layer: Callable[..., ShmChannelLayer],
-) -> Iterator[ShmChannelLayer]:
-    """A layer with the default options, which ``get_channel_layer()`` returns, too."""
-    layer = make_asgi_shm_layer()
+def asgi_shm_layer() -> Iterator[ShmChannelLayer]:
+    """A private layer with default options, which ``get_channel_layer()`` returns, too."""
+    layer = ShmChannelLayer(prefix=None)
     with _as_default(layer):
         yield layer
+    _drive(layer.close())
 
 
 @contextlib.contextmanager

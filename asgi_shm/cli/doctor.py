@@ -25,6 +25,15 @@ _PACKAGES: Final = ("asgi-shm", "channels", "Django", "posix-ipc", "msgpack")
 _NARROW: Final = 72
 
 
+_PRIVATE: Final = Finding(
+    Level.NOTE,
+    "the site",
+    "its layer has prefix=None: each process has a private segment, which only children forked "
+    "from it reach, and nobody can look into from outside",
+    "nothing, for unit tests and a runserver of one process; otherwise give it a prefix",
+)
+
+
 def _versions() -> dict[str, str]:
     versions = {
         "layout": str(segment.LAYOUT_VERSION),
@@ -43,6 +52,9 @@ def _findings(arguments: Namespace) -> Iterator[Finding]:
     if arguments.bound or arguments.django or arguments.layer:
         options = site.options(None if arguments.bound else arguments.django, arguments.layer)
     prefix = arguments.prefix
+    if options is not None and options.get("prefix", "asgi") is None:
+        yield _PRIVATE
+        options = None
     if prefix is None and options is not None:
         prefix = options.get("prefix", "asgi")
     everything = segment.find()

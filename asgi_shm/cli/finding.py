@@ -20,6 +20,6 @@ class Finding(NamedTuple):
     """What is so, and what to do about it."""
 
     level: Level
-    about: str  # "machine", or a prefix
+    about: str  # "machine", "the site", or a prefix
     what: str
     do: str

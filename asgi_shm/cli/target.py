@@ -111,12 +111,23 @@ def resolve(arguments: Namespace, *, explicit: bool = False) -> Target:
     if arguments.prefix is not None:
         if options is not None and options.get("prefix", "asgi") != arguments.prefix:
             options = None
-        return Target(Config.from_options(prefix=arguments.prefix).prefix, options)
+        return Target(_named(Config.from_options(prefix=arguments.prefix)), options)
     if options is not None:
-        return Target(Config.from_options(**options).prefix, options)
+        return Target(_named(Config.from_options(**options)), options)
     if explicit:
         raise Failure("say which segment: --prefix or --django", Exit.USAGE)
     return Target(_only_one(), None)
+
+
+def _named(config: Config) -> str:
+    if config.prefix is None:
+        raise Failure(
+            "this layer has prefix=None in CHANNEL_LAYERS: each process has a private segment, "
+            "which only children forked from it reach, and this is another process. Give the "
+            "layer a prefix to see it here",
+            Exit.NO_SEGMENT,
+        )
+    return config.prefix
 
 
 def _only_one() -> str:

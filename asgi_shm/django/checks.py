@@ -35,6 +35,7 @@ def check_channel_layers(**kwargs: Any) -> list[CheckMessage]:
         found += _option(alias, given, configs)
     found += _in_memory(layers)
     found += _losing(configs)
+    found += _private(configs)
     found += _mismatches(configs)
     found += _room(configs)
     return found
@@ -77,9 +78,23 @@ def _losing(configs: Mapping[str, Config]) -> Iterator[CheckMessage]:
             )
 
 
+def _private(configs: Mapping[str, Config]) -> Iterator[CheckMessage]:
+    for alias, config in configs.items():
+        if config.prefix is None and not settings.DEBUG:
+            yield Warning(
+                f"CHANNEL_LAYERS[{alias!r}] has prefix None, and DEBUG is False: each worker "
+                "has a private segment, and what is sent in one does not reach the others.",
+                hint="Give the layer a prefix. If these are the settings of unit tests: "
+                "SILENCED_SYSTEM_CHECKS = ['asgi_shm.W005'].",
+                id="asgi_shm.W005",
+            )
+
+
 def _mismatches(configs: Mapping[str, Config]) -> Iterator[CheckMessage]:
     first: dict[str, str] = {}
     for alias, config in configs.items():
+        if config.prefix is None:
+            continue
         other = first.setdefault(config.prefix, alias)
         for option in _SHARED:
             here, there = getattr(config, option), getattr(configs[other], option)
@@ -93,7 +108,10 @@ def _mismatches(configs: Mapping[str, Config]) -> Iterator[CheckMessage]:
 
 
 def _room(configs: Mapping[str, Config]) -> Iterator[CheckMessage]:
-    segments = {config.prefix: config for config in configs.values()}
+    # Private ones do not lie there.
+    segments = {one.prefix: one for one in configs.values() if one.prefix is not None}
+    if not segments:
+        return
     wanted = sum(one.message_memory + one.group_memory for one in segments.values())
     try:
         status = os.statvfs(segment.SHM)

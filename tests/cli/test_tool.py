@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -129,6 +130,31 @@ def test_what_acts_makes_no_segment(prefix):
 
     assert done.code == Exit.NO_SEGMENT
     assert list(SHM.glob(f"*{prefix}*")) == []
+
+
+@pytest.fixture
+def private_site(tmp_path):
+    (tmp_path / "private_settings.py").write_text(
+        "CHANNEL_LAYERS = {'default': {'BACKEND': 'asgi_shm.ShmChannelLayer',"
+        " 'CONFIG': {'prefix': None}}}\n"
+    )
+    return {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": str(tmp_path)}}
+
+
+@pytest.mark.parametrize("command", [["groups"], ["send", "work", "{}"], ["reap"], ["status"]])
+def test_a_private_segment_is_out_of_reach(private_site, command):
+    done = shell(*command, "--django", "private_settings", **private_site)
+
+    assert done.code == Exit.NO_SEGMENT
+    assert "each process has a private segment" in done.err
+
+
+def test_doctor_of_a_private_segment(private_site):
+    done = shell("doctor", "--json", "--django", "private_settings", **private_site)
+    notes = [one for one in json.loads(done.out)["findings"] if one["about"] == "the site"]
+
+    assert [one["level"] for one in notes] == ["note"]
+    assert "prefix=None" in notes[0]["what"]
 
 
 def test_django_without_such_settings(tool, prefix):

@@ -1,13 +1,15 @@
-"""Two kinds of layer and two kinds of event loop for every test of the specification.
+"""Three kinds of layer and two kinds of event loop for every test of the specification.
 
-A test runs over channels' in-memory layer and over ours, so that a wrong reading
-of the specification shows. ``@in_memory_differs(why)`` keeps a test to ours where
-the in-memory layer is known not to conform.
+A test runs over channels' in-memory layer and over ours, so that a wrong reading of the
+specification shows, and over ours with a private segment. ``@in_memory_differs(why)`` keeps a
+test to ours where the in-memory layer is known not to conform; a test of layers that talk to
+each other is marked ``@one_prefix``.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +19,7 @@ import pytest
 import pytest_asyncio
 import uvloop
 
-from asgi_shm import ShmChannelLayer, _receiver, unlink
+from asgi_shm import LayerClosed, ShmChannelLayer, _receiver, unlink
 from tests.support import NO_TICK, Clock, leftovers
 
 MakeLayer = Callable[..., Any]
@@ -28,12 +30,19 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "in_memory_differs(why): channels' in-memory layer does not conform here: ours alone",
     )
+    config.addinivalue_line(
+        "markers", "one_prefix: of layers that talk to each other, as private ones do not"
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "kind" in metafunc.fixturenames:
-        differs = metafunc.definition.get_closest_marker("in_memory_differs")
-        metafunc.parametrize("kind", ["shm"] if differs else ["memory", "shm"])
+        kinds = ["shm"]
+        if not metafunc.definition.get_closest_marker("in_memory_differs"):
+            kinds.append("memory")
+        if not metafunc.definition.get_closest_marker("one_prefix"):
+            kinds.append("private")
+        metafunc.parametrize("kind", kinds)
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -60,11 +69,11 @@ async def make_layer(
 ) -> AsyncIterator[MakeLayer]:
     """Makes layers of the kind under test; each is a participant of its own."""
     layers: list[Any] = []
-    prefixes: set[str] = set()
+    prefixes: set[str | None] = set()
     clock = request.getfixturevalue("clock") if "clock" in request.fixturenames else None
 
     def make(**options: Any) -> Any:
-        options.setdefault("prefix", prefix)
+        options.setdefault("prefix", None if kind == "private" else prefix)
         prefixes.add(options["prefix"])
         if kind == "memory":
             del options["prefix"]  # every in-memory layer is alone
@@ -76,11 +85,15 @@ async def make_layer(
         return layer
 
     yield make
+    prefixes.discard(None)
     for used in prefixes if layers else ():
         witness = ShmChannelLayer(prefix=used)
         witness._attachment.verify()
         await witness.close()
     for layer in layers:
+        if kind == "private":
+            with contextlib.suppress(LayerClosed):
+                layer._attachment.verify()
         await layer.close()
     for used in prefixes:
         unlink(used)

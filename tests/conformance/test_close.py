@@ -46,6 +46,7 @@ async def test_every_later_use_is_told(layer, method, arguments, used):
         await soon(getattr(layer, method)(*arguments))
 
 
+@pytest.mark.one_prefix
 async def test_what_is_in_normal_channels_stays(make_layer):
     one, two = make_layer(), make_layer()
     await one.send("channel", {"type": "test"})
@@ -57,6 +58,7 @@ async def test_what_is_in_normal_channels_stays(make_layer):
     assert await receive_nowait(two, "member") == {"type": "group"}
 
 
+@pytest.mark.one_prefix
 async def test_what_was_its_own_goes(make_layer):
     one, two = make_layer(), make_layer()
     channel = await one.new_channel()
@@ -70,6 +72,7 @@ async def test_what_was_its_own_goes(make_layer):
     assert (info.messages, info.memberships, info.attached) == (0, 0, 1)
 
 
+@pytest.mark.one_prefix
 async def test_a_turn_that_it_had_passes_to_another_layer(make_layer):
     one, two = make_layer(), make_layer()
     for first, second in ((one, two), (two, make_layer())):

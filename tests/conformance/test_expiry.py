@@ -65,6 +65,7 @@ async def test_expiry_may_be_a_fraction_of_a_second(make_layer, clock):
 
 
 @layers_apart
+@pytest.mark.one_prefix
 async def test_the_expiry_is_that_of_the_sender(make_layer, clock):
     brief, patient = make_layer(expiry=1), make_layer(expiry=100)
     await patient.send("channel", {"type": "patient"})
@@ -152,6 +153,7 @@ async def test_a_membership_counts_from_the_last_group_add(make_layer, clock):
 
 
 @layers_apart
+@pytest.mark.one_prefix
 async def test_a_membership_that_ends_after_the_send_counts(make_layer, clock):
     sender, owner = make_layer(group_expiry=10), make_layer(group_expiry=10)
     channel = await owner.new_channel()
@@ -165,6 +167,7 @@ async def test_a_membership_that_ends_after_the_send_counts(make_layer, clock):
 
 
 @layers_apart
+@pytest.mark.one_prefix
 async def test_room_that_comes_after_the_send_does_not_count(make_layer, clock):
     sender = make_layer(expiry=10, capacity=1)
     owner = make_layer(expiry=10, capacity=1)

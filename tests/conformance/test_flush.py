@@ -55,6 +55,7 @@ async def test_a_receiver_that_waits_outlives_a_flush(layer, normal):
 
 
 @pytest.mark.in_memory_differs("its layers are apart")
+@pytest.mark.one_prefix
 async def test_a_flush_clears_for_every_layer_of_the_prefix(make_layer):
     one, two = make_layer(), make_layer()
     channel = await two.new_channel()

@@ -9,7 +9,10 @@ import pytest
 from asgi_shm import ChannelFull, ConfigError, LayerClosed, LockTimeout, MemoryFull
 from tests.support import TIMEOUT, run_alone, soon
 
-pytestmark = pytest.mark.in_memory_differs("it has nothing of the kind")
+pytestmark = [
+    pytest.mark.in_memory_differs("it has nothing of the kind"),
+    pytest.mark.one_prefix,
+]
 
 
 async def begin_send(layer, number, **options):

@@ -9,6 +9,7 @@ from asgi_shm import ChannelFull, ConfigError, Delivery, InvalidName
 pytestmark = pytest.mark.in_memory_differs("it has nothing of the kind")
 
 
+@pytest.mark.one_prefix
 async def test_group_channels(make_layer):
     one, other = make_layer(), make_layer()
     own = await other.new_channel()
@@ -78,6 +79,7 @@ async def test_bad_names(layer):
         await layer.discard_all("a b")
 
 
+@pytest.mark.one_prefix
 async def test_members_that_are_left_out(make_layer):
     one, other = make_layer(), make_layer()
     mine, theirs = await one.new_channel(), await other.new_channel()
@@ -95,6 +97,7 @@ async def test_members_that_are_left_out(make_layer):
             await one.group_send("group", {}, exclude=exclude)
 
 
+@pytest.mark.one_prefix
 async def test_a_report(make_layer):
     one, other = make_layer(capacity=1), make_layer(capacity=1)
     for layer in (one, other):

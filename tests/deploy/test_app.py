@@ -74,6 +74,24 @@ def test_a_layer_that_loses_messages_on_purpose():
     assert check(default=ours(drop_rate=0.1)).keys() == {"asgi_shm.W004"}
 
 
+def test_a_private_segment_is_for_tests():
+    private = ours(prefix=None)
+    with override_settings(DEBUG=True):
+        assert check(default=private, other=private) == {}
+    with override_settings(DEBUG=False):
+        found = check(default=private)
+
+    assert found.keys() == {"asgi_shm.W005"}
+    assert "does not reach the others" in found["asgi_shm.W005"].msg
+    assert not found["asgi_shm.W005"].is_serious()
+
+
+def test_private_segments_are_apart_and_take_no_shared_memory():
+    with override_settings(DEBUG=True):
+        assert check(default=ours(prefix=None), other=ours(prefix=None, mode=0o660)) == {}
+        assert check(default=ours(prefix=None, message_memory=490 * MIB)) == {}
+
+
 def test_too_little_room():
     found = check(default=ours(message_memory=490 * MIB))
 

@@ -10,6 +10,8 @@ import signal
 import threading
 import traceback
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -43,6 +45,18 @@ class Fork:
         os.close(ended)
         _, status = os.waitpid(self.pid, 0)
         assert os.waitstatus_to_exitcode(status) == 0
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """With a private segment as well, where no other program takes part."""
+    if "kind" in metafunc.fixturenames:
+        named = {"make_peer", "prefix"} & signature(metafunc.function).parameters.keys()
+        metafunc.parametrize("kind", ["named"] if named else ["named", "private"])
+
+
+@pytest.fixture
+def make_layer(kind: str, make_layer: Callable[..., Any]) -> Callable[..., Any]:
+    return make_layer if kind == "named" else partial(make_layer, prefix=None)
 
 
 def in_child(function: Callable[[], object]) -> None:

@@ -16,19 +16,34 @@ from tests.support import SHM, TIMEOUT
 PREFIXES = []
 
 
-async def test_a_layer(asgi_shm_layer, asgi_shm_prefix):
-    PREFIXES.append(asgi_shm_prefix)
+async def test_a_layer(asgi_shm_layer):
     await asgi_shm_layer.send("channel", {"type": "test"})
 
     assert get_channel_layer() is asgi_shm_layer
     assert await asgi_shm_layer.receive("channel") == {"type": "test"}
-    assert asgi_shm_layer.config.prefix == asgi_shm_prefix
+    await asgi_shm_layer.send("channel", {"type": "for nobody"})
 
 
-def test_the_next_test_has_another_prefix_and_finds_nothing(asgi_shm_layer, asgi_shm_prefix):
+def test_the_next_test_finds_nothing(asgi_shm_layer):
+    assert asyncio.run(asgi_shm_layer.channel_size("channel")) == 0
+
+
+def test_it_leaves_nothing_even_if_it_is_killed(asgi_shm_layer):
+    assert asgi_shm_layer.config.prefix is None
+
+
+def test_a_layer_of_a_prefix(make_asgi_shm_layer, asgi_shm_prefix):
+    PREFIXES.append(asgi_shm_prefix)
+    layer = make_asgi_shm_layer()
+    asyncio.run(layer.send("channel", {"type": "test"}))
+
+    assert layer.config.prefix == asgi_shm_prefix
+
+
+def test_the_next_has_another_prefix_and_finds_nothing(make_asgi_shm_layer, asgi_shm_prefix):
     assert asgi_shm_prefix not in PREFIXES
     assert not [path for path in SHM.iterdir() if PREFIXES[0] in path.name]
-    assert asyncio.run(asgi_shm_layer.channel_size("channel")) == 0
+    assert asyncio.run(make_asgi_shm_layer().channel_size("channel")) == 0
 
 
 def test_layers_of_both_kinds(make_asgi_shm_layer, make_asgi_shm_sync_layer):
