@@ -6,6 +6,7 @@ and Channels, too. ``asgi_shm.SyncShmChannelLayer`` is the same for code without
 
 from ._base import Delivery
 from ._presence import GroupEvent
+from ._watching import GroupWatch
 from .errors import (
     AsgiShmError,
     ChannelFull,
@@ -36,6 +37,7 @@ __all__ = [
     "ConfigError",
     "Delivery",
     "GroupEvent",
+    "GroupWatch",
     "IPCChannelLayer",
     "InvalidName",
     "LayerClosed",

@@ -7,6 +7,8 @@ gives the turn of each to the thread that has waited for it longest. That one ta
 itself; what it was given and does not take, because it took another, is interrupted or has no
 more time, it passes on: to the next thread, or to another process.
 
+A thread that watches a group sleeps likewise, and is woken when who is in it may have changed.
+
 All that changes here changes under one lock of this process, which is never held while
 somebody sleeps. Natively a process waits for a channel or does not, however many threads do.
 """
@@ -20,19 +22,22 @@ import select
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from ._attachment import ROOM
+from ._attachment import CHANGED, ROOM
 from ._names import encoded
 from ._patience import PAUSE, Patience
+from ._presence import GroupEvent, Roll, Watchers
 from .errors import AsgiShmError, LayerClosed, LockTimeout
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ._attachment import Attachment
 
-__all__ = ["BlockingReceiver"]
+__all__ = ["BlockingReceiver", "GroupWatcher"]
+
+_Found = TypeVar("_Found")
 
 # A thread that waits looks after the segment this often, in seconds, and for its channels: a
 # turn that was lost with a thread, or a bell that was not rung, is made good.
@@ -54,7 +59,7 @@ class _Entry:
 class _Waiter:
     """A thread that waits, for one channel or more."""
 
-    __slots__ = ("entries", "event", "process", "turns")
+    __slots__ = ("entries", "event", "process", "turns", "watcher")
 
     def __init__(self) -> None:
         self._begin()
@@ -64,6 +69,7 @@ class _Waiter:
         self.event = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.entries: list[_Entry] = []  # in whose `waiters` it is
         self.turns: list[_Entry] = []  # those of which it has been given the turn
+        self.watcher: GroupWatcher | None = None  # in whose `waiters` it is
 
     def renew_in_child(self) -> None:
         """A signal's handler may have forked; its parent waits for what it waited for."""
@@ -79,6 +85,27 @@ class _Waiter:
             os.eventfd_read(self.event)
 
 
+class GroupWatcher:
+    """Threads that watch a group: a `Watcher`."""
+
+    __slots__ = ("bucket", "closed", "events", "group", "roll", "stale", "waiters")
+
+    def __init__(self, group: str) -> None:
+        self.group = group
+        self.bucket: int | None = None
+        self.stale = False
+        self.closed = False
+        self.roll = Roll()
+        self.events: deque[GroupEvent] = deque()  # that were found and are not taken yet
+        self.waiters: set[_Waiter] = set()
+
+    def wake(self, error: Exception | None = None) -> None:  # noqa: ARG002 - each finds its own
+        """Under the receiver's lock."""
+        for waiter in tuple(self.waiters):
+            if waiter.process == os.getpid():  # and not a thread of the parent's
+                waiter.wake()
+
+
 class BlockingReceiver:
     """The waiting side of an attachment, for threads."""
 
@@ -92,9 +119,11 @@ class BlockingReceiver:
         self._lock_timeout = lock_timeout
         self._closed = False
         self._cookies = itertools.count(1)
+        # Its own lock is taken under this one's, in whatever thread; only forget() takes none.
+        self.watchers = Watchers(attachment)
         self._reset()
         attachment.on_fork = self._reset
-        attachment.on_replaced = self._wake_all
+        attachment.on_replaced = self._begin_anew
 
     def _reset(self) -> None:
         """Nobody waits: at first, and in a forked child, where no other thread is."""
@@ -105,6 +134,7 @@ class BlockingReceiver:
         self._senders: set[_Waiter] = set()  # those of them that wait for room
         # A lock was not had: there may be turns of which the bell does not tell.
         self._behind = False
+        self.watchers.reset()
 
     def wait(self, channels: Sequence[str], timeout: float | None) -> tuple[str, bytes] | None:
         """Return a body and its channel's full name as soon as there is one; None: too late.
@@ -112,6 +142,38 @@ class BlockingReceiver:
         The channels are looked at in their order. `timeout` is in seconds; None: for ever.
         While it sleeps it has taken nothing, whatever ends it: time, close(), or what a
         signal's handler raises.
+        """
+        return self._wait(
+            lambda waiter, rang: self._take_one(waiter, channels, rang=rang), timeout
+        )
+
+    def wait_for_event(self, watcher: GroupWatcher, timeout: float | None) -> GroupEvent | None:
+        """Return the next event of a group as soon as there is one; None: too late, or closed.
+
+        Whatever else ends it, what has changed is told by the next call.
+        """
+        try:
+            return watcher.events.popleft()
+        except IndexError:
+            pass
+        with contextlib.suppress(StopIteration):
+            return self._wait(lambda waiter, _: self._next_event(waiter, watcher), timeout)
+        return None
+
+    def end_watch(self, watcher: GroupWatcher) -> None:
+        """Tell those who watch that there are no more events."""
+        with self._lock:
+            watcher.closed = True
+            watcher.events.clear()
+            self.watchers.leave(watcher)
+            watcher.wake()
+
+    def _wait(
+        self, look: Callable[[_Waiter, bool], _Found | None], timeout: float | None
+    ) -> _Found | None:
+        """Return what a look finds, as soon as it finds anything; None: too late.
+
+        It gets the waiter that it may enter somewhere, and whether the bell rang.
         """
         end = None if timeout is None else time.monotonic() + timeout
         waiter = _Waiter()
@@ -121,7 +183,7 @@ class BlockingReceiver:
             while True:
                 left = TICK if end is None else min(TICK, end - time.monotonic())
                 try:
-                    found = self._look(waiter, channels, rang=rang)
+                    found = look(waiter, rang)
                     if found is not None or left <= 0:
                         return found
                     patience = Patience(self._lock_timeout)
@@ -160,14 +222,17 @@ class BlockingReceiver:
 
     # -- looking ------------------------------------------------------------------------
 
-    def _look(
+    def _come_in(self, waiter: _Waiter) -> None:
+        waiter.renew_in_child()
+        self._waiters.add(waiter)
+        self._check_open()  # after the add: close() wakes whoever is there
+
+    def _take_one(
         self, waiter: _Waiter, channels: Sequence[str], *, rang: bool
     ) -> tuple[str, bytes] | None:
         """Take from the first channel that has a message, or wait for all of them."""
         with self._lock:
-            waiter.renew_in_child()
-            self._waiters.add(waiter)
-            self._check_open()  # after the add: close() wakes whoever is there
+            self._come_in(waiter)
             if rang or self._behind:
                 self._give_turns_out()
             for channel in channels:
@@ -182,6 +247,33 @@ class BlockingReceiver:
                 if rung:
                     self._give_turns_out()
             return None
+
+    def _next_event(self, waiter: _Waiter, watcher: GroupWatcher) -> GroupEvent | None:
+        """Take the next event of a group, or wait for a change. StopIteration: it is closed."""
+        with self._lock:
+            if watcher.closed:
+                raise StopIteration
+            self._come_in(waiter)
+            waiter.watcher = watcher
+            watcher.waiters.add(waiter)
+            if watcher.bucket is None:
+                self.watchers.register(watcher)
+            self._give_turns_out()
+            if watcher.stale and not watcher.events:
+                self._find_events(watcher)
+            return watcher.events.popleft() if watcher.events else None
+
+    def _find_events(self, watcher: GroupWatcher) -> None:
+        """See who is in the group. What changes meanwhile makes it stale again."""
+        try:
+            watcher.stale = False
+            members = self._attachment.group_channels(watcher.group)
+            missing = watcher.roll.missing(members)
+            dead = {channel for channel in missing if self._attachment.is_gone(channel)}
+            watcher.events.extend(watcher.roll.update(members, missing, dead))
+        except BaseException:
+            watcher.stale = True
+            raise
 
     def _enter(self, waiter: _Waiter, channel: str) -> _Entry:
         entry = self._entries.get(channel)
@@ -211,6 +303,8 @@ class BlockingReceiver:
             waiter.rest()
         if not events and not behind:
             self._attachment.tick()
+            with self._lock:
+                self.watchers.tidy()
         return not events or bell in events
 
     # -- turns --------------------------------------------------------------------------
@@ -228,6 +322,8 @@ class BlockingReceiver:
                 if cookie == ROOM:
                     for sender in tuple(self._senders):
                         sender.wake()
+                elif cookie >= CHANGED:
+                    self.watchers.tell(cookie - CHANGED)
                 entry = self._by_cookie.get(cookie)
                 if entry is not None:
                     self._give_turn(entry)
@@ -259,6 +355,8 @@ class BlockingReceiver:
                 return  # see renew_in_child()
             self._waiters.discard(waiter)
             self._senders.discard(waiter)
+            if waiter.watcher is not None:
+                waiter.watcher.waiters.discard(waiter)
             for entry in waiter.entries:
                 entry.waiters.remove(waiter)
                 if not entry.waiters:
@@ -267,6 +365,12 @@ class BlockingReceiver:
                     self._give_turn(entry)
             if self._behind and self._waiters:
                 next(iter(self._waiters)).wake()
+
+    def _begin_anew(self) -> None:
+        """The segment was replaced: who waits or watches has to say so in the new one."""
+        with self._lock:
+            self.watchers.begin_anew()
+            self._wake_all()
 
     def _wake_all(self) -> None:
         """Let every thread look again: the segment is another, or the layer is closed."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -82,13 +83,19 @@ class Watchers:
 
     def __init__(self, attachment: Attachment) -> None:
         self._attachment = attachment
+        self._by_bucket: dict[int, set[Watcher]] = {}
+        self._forgotten: deque[Watcher] = deque()
         self.reset()
 
     def reset(self) -> None:
         """Nobody watches: at first, and in a forked child."""
         # Reentrant: a native call may find that the segment was replaced, and begin anew.
         self._lock = threading.RLock()
-        self._by_bucket: dict[int, set[Watcher]] = {}
+        watchers = self._all()
+        self._by_bucket = {}
+        for watcher in watchers:  # a child may go on with its parent's
+            watcher.bucket = None
+            watcher.stale = True
 
     def register(self, watcher: Watcher) -> None:
         """Have a watcher told of changes from now on; it has to look once. LockTimeout."""
@@ -101,15 +108,21 @@ class Watchers:
     def leave(self, watcher: Watcher) -> None:
         """Tell a watcher no more."""
         with self._lock:
-            if watcher.bucket is not None:
-                # In a forked child it may be its parent's.
-                self._by_bucket.get(watcher.bucket, set()).discard(watcher)
-                watcher.bucket = None
+            self._forgotten.append(watcher)
             self.tidy()
+
+    def forget(self, watcher: Watcher) -> None:
+        """Likewise, at the next tidy(): the garbage collector calls this at any moment."""
+        self._forgotten.append(watcher)
 
     def tidy(self) -> None:
         """Stop watching natively what nobody watches. If a lock is not had, another time."""
         with self._lock:
+            while self._forgotten:
+                watcher = self._forgotten.popleft()
+                if watcher.bucket is not None:
+                    self._by_bucket.get(watcher.bucket, set()).discard(watcher)
+                    watcher.bucket = None
             for bucket in [bucket for bucket, some in self._by_bucket.items() if not some]:
                 # Not the moment to complain: whoever uses the segment next is told.
                 with contextlib.suppress(AsgiShmError):
@@ -139,9 +152,9 @@ class Watchers:
         """The segment was replaced: all have to register in the one that has its name now."""
         with self._lock:
             watchers = self._all()
-            self._by_bucket.clear()
             for watcher in watchers:
                 watcher.bucket = None
                 watcher.stale = True
+            self._by_bucket.clear()  # last: a child that is forked meanwhile does the same
         for watcher in watchers:
             watcher.wake()

@@ -21,6 +21,7 @@ from ._base import CLOSE_LIMIT, Delivery, LayerBase, check_timeout, delivery_of,
 from ._blocking import BlockingReceiver
 from ._names import checked, refusal
 from ._patience import Patience
+from ._watching import GroupWatch
 from .errors import ChannelFull, InvalidName, LockTimeout, MemoryFull
 from .serializers import pack, unpack
 
@@ -281,6 +282,20 @@ class SyncShmChannelLayer(LayerBase):
     def group_count(self, group: str) -> int:
         """Return how many channels are in `group` now. Raises InvalidName."""
         return self._call(self._attachment.group_count, group)
+
+    def watch_group(self, group: str) -> GroupWatch:
+        """Return an iterator of the joins, leaves and deaths of members of `group`.
+
+        Its events are those of `ShmChannelLayer.watch_group`, and what is said of them there
+        holds here: it begins with a join for each channel that is in the group already, a
+        consumer that is slow sees the difference in one, and it has no end. The thread waits
+        in the kernel; a signal's handler runs meanwhile, and what it raises (KeyboardInterrupt)
+        ends the wait. `GroupWatch.get` waits for a limited time.
+
+        Raises InvalidName; the iterator raises LayerClosed and LockTimeout.
+        """
+        checked(group, "group")
+        return GroupWatch(self._receiver, group)
 
     # -- figures ------------------------------------------------------------------------
 

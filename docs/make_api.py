@@ -29,6 +29,8 @@ the docstrings; do not edit.
 MODULES = [asgi_shm, asgi_shm.inspect, asgi_shm.config]
 # What these modules are asked for; the rest of config is for config.
 NAMES = {"asgi_shm.config": ["Config"]}
+# What users are given, and do not make.
+GIVEN = {asgi_shm.GroupWatch}
 
 
 def names(module: ModuleType) -> list[str]:
@@ -110,7 +112,8 @@ def fields(kind: type) -> Iterator[str]:
 def of_class(module: str, name: str, kind: type) -> Iterator[str]:
     is_error = issubclass(kind, BaseException)
     is_tuple = issubclass(kind, tuple) or dataclasses.is_dataclass(kind)
-    arguments = "" if is_error or is_tuple else signature(kind.__init__).partition(" ->")[0]
+    made = not (is_error or is_tuple or kind in GIVEN)
+    arguments = signature(kind.__init__).partition(" ->")[0] if made else ""
     yield f"### `{module}.{name}{arguments}`"
     bases = [base.__name__ for base in kind.__bases__ if not base.__name__.startswith("_")]
     if is_error and bases != ["Exception"]:

@@ -8,7 +8,7 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-from asgi_shm import ChannelFull
+from asgi_shm import ChannelFull, GroupEvent
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Coroutine
@@ -98,6 +98,15 @@ async def fill(layer: Layer, channel: str, message: Message | None = None) -> in
         except ChannelFull:  # noqa: PERF203 -- the last round
             return number
     raise AssertionError("there is no end to it")
+
+
+def join(channel: str, count: int) -> GroupEvent:
+    """What a watcher is told when a channel joins, and the group then has so many."""
+    return GroupEvent("join", channel, count, first=count == 1, last=False)
+
+
+def leave(channel: str, count: int, kind: Any = "leave") -> GroupEvent:
+    return GroupEvent(kind, channel, count, first=False, last=count == 0)
 
 
 class Clock:

@@ -50,6 +50,7 @@ PYTHON_ORDER = [
     "inspect",
     "_losses",
     "_base",
+    "_watching",
     "layer",
     "sync",
     "testing",

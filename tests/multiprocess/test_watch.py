@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from asgi_shm import GroupEvent, InvalidName, LayerClosed, _receiver, unlink
+from asgi_shm import (
+    GroupEvent,
+    InvalidName,
+    LayerClosed,
+    SyncShmChannelLayer,
+    _blocking,
+    _receiver,
+    unlink,
+)
 from tests.multiprocess.test_fork import in_child
-from tests.support import soon
-
-
-def join(channel: str, count: int) -> GroupEvent:
-    return GroupEvent("join", channel, count, first=count == 1, last=False)
-
-
-def leave(channel: str, count: int, kind: Any = "leave") -> GroupEvent:
-    return GroupEvent(kind, channel, count, first=False, last=count == 0)
+from tests.support import TIMEOUT, join, leave, soon
 
 
 def watched(layer: Any) -> int:
@@ -77,6 +77,25 @@ async def test_the_members_of_a_killed_process_die(make_peer, layer, monkeypatch
     assert {event.channel for event in dead} == channels
     assert {event.kind for event in dead} == {"death"}
     assert dead[-1] == leave(dead[-1].channel, 0, "death")
+
+
+def test_a_thread_sees_joins_leaves_and_deaths(make_peer, prefix, monkeypatch):
+    monkeypatch.setattr(_blocking, "TICK", 0.1)
+    peer, other = make_peer(), make_peer()
+    with SyncShmChannelLayer(prefix=prefix) as layer, layer.watch_group("room") as events:
+        for _ in range(50):
+            peer.call("group_add", "room", "one")
+            assert events.get(TIMEOUT) == join("one", 1)
+            other.call("group_discard", "room", "one")
+            assert events.get(TIMEOUT) == leave("one", 0)
+        peer.begin(come_in, 3)
+        channels = {peer.hear() for _ in range(3)}
+        assert {events.get(TIMEOUT).channel for _ in range(3)} == channels
+        peer.kill()
+        dead = [events.get(TIMEOUT) for _ in range(3)]
+        assert {event.channel for event in dead} == channels
+        assert dead[-1] == leave(dead[-1].channel, 0, "death")
+        assert {event.kind for event in dead} == {"death"}
 
 
 async def test_a_slow_consumer_sees_the_difference(layer):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +16,13 @@ from tests.support import NO_TICK, TIMEOUT, Clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+
+DESCRIPTORS = Path("/proc/self/fd")
+
+
+class Interrupted(Exception):
+    pass
 
 
 class Task:
@@ -55,6 +65,28 @@ def waiting(layer: Any) -> int:
         return sum(1 for waiter in layer._receiver._waiters if waiter.entries)
 
 
+def watching(layer: Any) -> int:
+    """How many threads wait for what happens in a group, likewise."""
+    with layer._receiver._lock:
+        return sum(1 for waiter in layer._receiver._waiters if waiter.watcher)
+
+
+def begin_watch(layer: Any, watch: Any) -> Task:
+    """Start a thread that waits for the next event, and return when it waits."""
+    before = watching(layer)
+    task = Task(watch.get)
+    until(lambda: task.done() or watching(layer) > before)
+    return task
+
+
+def switches(task: Task) -> int:
+    """Wait until a thread sleeps; tell how often it was switched away from of its own will."""
+    thread = Path(f"/proc/self/task/{task._thread.native_id}")
+    until(lambda: "poll" in (thread / "wchan").read_text())
+    lines = (thread / "status").read_text().splitlines()
+    return int(dict(line.split(":", 1) for line in lines)["voluntary_ctxt_switches"])
+
+
 def begin_receive(layer: Any, *channels: str) -> Task:
     """Start a thread that receives, and return when it waits."""
     before = waiting(layer)
@@ -95,3 +127,22 @@ def make_layer(prefix: str, request: pytest.FixtureRequest) -> Iterator[Callable
 @pytest.fixture
 def layer(make_layer: Callable[..., Any]) -> Any:
     return make_layer()
+
+
+@pytest.fixture
+def on_signal() -> Iterator[Callable[..., Task]]:
+    """Runs a handler in the main thread when it waits; returns what starts that."""
+    before = signal.getsignal(signal.SIGUSR1)
+
+    def arm(layer: Any, handler: Callable[..., None]) -> Task:
+        signal.signal(signal.SIGUSR1, handler)
+
+        def shoot() -> None:
+            until(lambda: waiting(layer) + watching(layer) == 1)
+            time.sleep(0.01)  # so that it most likely sleeps; it works before that as well
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+        return Task(shoot)
+
+    yield arm
+    signal.signal(signal.SIGUSR1, before)

@@ -8,7 +8,6 @@ import os
 import signal
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
@@ -22,13 +21,15 @@ from asgi_shm import (
     unlink,
 )
 from tests.support import NO_TICK, TIMEOUT, soon
-from tests.sync.conftest import Task, begin_receive, until, waiting
-
-DESCRIPTORS = Path("/proc/self/fd")
-
-
-class Interrupted(Exception):
-    pass
+from tests.sync.conftest import (
+    DESCRIPTORS,
+    Interrupted,
+    Task,
+    begin_receive,
+    switches,
+    until,
+    waiting,
+)
 
 
 def test_a_message_wakes_who_waits(make_layer):
@@ -295,25 +296,6 @@ def test_a_lock_of_another_channel_is_not_waited_for(make_layer, layer, deaf, mo
     assert deaf.result() == ("a", {"number": 1})
 
 
-@pytest.fixture
-def on_signal():
-    """Runs a handler in the main thread when it waits; returns what starts that."""
-    before = signal.getsignal(signal.SIGUSR1)
-
-    def arm(layer, handler):
-        signal.signal(signal.SIGUSR1, handler)
-
-        def shoot():
-            until(lambda: waiting(layer) == 1)
-            time.sleep(0.01)  # so that it most likely sleeps; it works before that as well
-            os.kill(os.getpid(), signal.SIGUSR1)
-
-        return Task(shoot)
-
-    yield arm
-    signal.signal(signal.SIGUSR1, before)
-
-
 def test_what_a_handler_raises_ends_the_wait(layer, on_signal):
     def interrupt(number, frame):
         raise Interrupted
@@ -443,22 +425,10 @@ def test_descriptors_come_back(layer):
 def test_who_waits_uses_no_processor(layer):
     """It makes no system call while nothing comes: it is switched away from once, and stays."""
     task = begin_receive(layer, "a")
-    thread = task._thread.native_id
-
-    def switches():
-        status = Path(f"/proc/self/task/{thread}/status").read_text()
-        lines = dict(line.split(":", 1) for line in status.splitlines())
-        return int(lines["voluntary_ctxt_switches"])
-
-    until(lambda: _sleeps(thread))
-    before = switches()
+    before = switches(task)
     for _ in range(20):
         layer.send("other", {})
         layer.receive(["other"])
-    assert switches() == before
+    assert switches(task) == before
     layer.send("a", {})
     task.result()
-
-
-def _sleeps(thread):
-    return "poll" in Path(f"/proc/self/task/{thread}/wchan").read_text()

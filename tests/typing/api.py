@@ -13,6 +13,7 @@ from asgi_shm import (
     ChannelFull,
     Delivery,
     GroupEvent,
+    GroupWatch,
     MessageTooLarge,
     ShmChannelLayer,
     SyncShmChannelLayer,
@@ -65,6 +66,14 @@ async def watch(layer: ShmChannelLayer) -> None:
             assert_type(event, GroupEvent)
             assert_type(event.kind, Literal["join", "leave", "death"])
             assert_type(event.count, int)
+
+
+def watch_in_a_thread(layer: SyncShmChannelLayer) -> None:
+    with layer.watch_group("room") as watch:
+        assert_type(watch, GroupWatch)
+        assert_type(watch.get(timeout=1.5), GroupEvent | None)
+        for event in watch:
+            assert_type(event, GroupEvent)
 
 
 async def look(layer: ShmChannelLayer) -> None:

@@ -40,9 +40,10 @@ def test_every_exception_has_a_row():
         ("import asyncio\nimport", "{'type': 'greeting', 'text': 'hello'}\n"),
         ("import asyncio\nfrom", "join 1 True False\nleave 0 False True\n"),
         (
-            "import asgi_shm\n\nwith",
+            "import asgi_shm\n\nwith asgi_shm",
             "('work', {'type': 'job', 'number': 1})\n(None, None)\n",
         ),
+        ("import asgi_shm\n\nwith \\(", "join work\nNone\n"),
     ],
 )
 def test_the_examples_without_django_run(begin, printed):
