@@ -386,8 +386,10 @@ move_in(ashm *a, uint32_t index)
     lanes_sum(slot,
               &slot->before); /* what we count can be told from what earlier holders did */
     store_relaxed64(&slot->bell, 0);
-    atomic_store_explicit(&slot->room, 0, memory_order_relaxed);
-    store_relaxed64(&slot->changed, 0);
+    if (!SABOTAGE(OLD_NEWS)) {
+        atomic_store_explicit(&slot->room, 0, memory_order_relaxed);
+        store_relaxed64(&slot->changed, 0);
+    }
     if (SABOTAGE(GENERATION_LATE)) {
         atomic_store_explicit(&slot->state, SLOT_TAKEN, memory_order_release);
     }

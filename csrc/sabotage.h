@@ -28,6 +28,15 @@ enum sabotage {
     SABOTAGE_ARMED_WILL_DO,  /* nor does one that finds it armed by another thread */
     SABOTAGE_NO_DEBT,        /* the reaper does not ring the bells that the dead owed */
     SABOTAGE_KEPT_TURN,      /* the reaper does not pass the turns of the dead on */
+    /* waiting for room, and watching groups */
+    SABOTAGE_ROOM_SILENT,   /* what makes room owes no ring */
+    SABOTAGE_ROOM_FOR_ONE,  /* it tells one of those who wait */
+    SABOTAGE_WATCH_SILENT,  /* who joins or leaves owes no ring */
+    SABOTAGE_WATCH_LOSES,   /* more marks are taken than are told */
+    SABOTAGE_WATCH_KEPT,    /* the reaper lets the dead watch on */
+    SABOTAGE_WATCH_NO_UNDO, /* the header's word of who watches is stored without a log */
+    SABOTAGE_OLD_NEWS,      /* a slot's new holder hears what its last was to be told */
+    SABOTAGE_ARM_DEAF,      /* who arms does not see that there is room, or a change */
     /* memory */
     SABOTAGE_FORGET_HELD, /* the reaper forgets what the dead held */
     SABOTAGE_FREED_TWICE, /* memory is freed a transaction before the reference is gone */

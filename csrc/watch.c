@@ -29,7 +29,11 @@ change(tx *t, uint64_t keep, uint64_t add)
 
     if (tx_memory(t)) {
         tx_set_atomic64(t, &slot->watches, (load_relaxed64(&slot->watches) & keep) | add);
-        tx_set_atomic64(t, &t->party.a->header->watched, watch_union(t->party.a));
+        if (SABOTAGE(WATCH_NO_UNDO)) {
+            store_relaxed64(&t->party.a->header->watched, watch_union(t->party.a));
+        } else {
+            tx_set_atomic64(t, &t->party.a->header->watched, watch_union(t->party.a));
+        }
     }
     return tx_commit(t);
 }
@@ -80,7 +84,7 @@ watch_tell_all(tx *t, uint32_t bucket)
     for (uint32_t i = 0; i < BELL_WORDS; i++) {
         uint64_t slots = mark(t->party.a, 64 * i, bucket);
 
-        if ((slots & ~t->lane->bells[i]) != 0) {
+        if ((slots & ~t->lane->bells[i]) != 0 && !SABOTAGE(WATCH_SILENT)) {
             tx_set64(t, &t->lane->bells[i], t->lane->bells[i] | slots);
         }
     }
@@ -102,7 +106,7 @@ watch_take(const ashm *a, uint32_t slot, uint64_t *cookies, size_t size)
     for (; changed != 0 && n < size; changed &= changed - 1) {
         uint64_t bit = changed & -changed;
 
-        atomic_fetch_and_explicit(word, ~bit, memory_order_acquire);
+        atomic_fetch_and_explicit(word, SABOTAGE(WATCH_LOSES) ? 0 : ~bit, memory_order_acquire);
         cookies[n++] = ASHM_CHANGED | (uint64_t)__builtin_ctzll(bit);
     }
     return n;
