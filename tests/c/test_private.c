@@ -1,9 +1,10 @@
 /* test_private.c: a segment without a name: forked children share it, however they came, and
  * nothing of it is in the file system. */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <sys/stat.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "datagram.h"
@@ -176,6 +177,41 @@ test_a_child_goes_on_when_its_parent_has_closed(void)
     gate_remove(told);
 }
 
+static void
+sleep_on_semaphore(void *argument)
+{
+    const ashm *a = argument;
+
+    EXPECT_EQ(sem_wait(a->semaphores[3]), 0);
+}
+
+static bool
+is_asleep(pid_t process)
+{
+    char path[40], state = ' ';
+    FILE *stat;
+
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)process);
+    EXPECT((stat = fopen(path, "r")) != NULL);
+    EXPECT_EQ(fscanf(stat, "%*d (%*[^)]) %c", &state), 1);
+    fclose(stat);
+    return state == 'S';
+}
+
+static void
+test_a_post_wakes_a_child(void)
+{
+    ashm *a = open_private();
+    pid_t child = child_spawn(sleep_on_semaphore, a);
+
+    while (!is_asleep(child)) {
+        sched_yield();
+    }
+    EXPECT_EQ(sem_post(a->semaphores[3]), 0);
+    child_join(child);
+    end_private(a);
+}
+
 /* ---- the dead ---- */
 
 static void
@@ -214,15 +250,15 @@ static void
 test_the_descriptor_was_closed(void)
 {
     ashm *a = open_private();
-    int fd = a->fd, stranger;
+    int fd = a->fd, stranger, opened;
     object_id id;
 
-    OK(ashm_attach(a));
+    OK(ashm_tick(a)); /* so that the next has nothing to do but to look for the object */
     EXPECT_EQ(close(fd), 0);
-    stranger = open("/dev/null", O_RDWR);
+    stranger = socket(AF_UNIX, SOCK_STREAM, 0); /* of which opening would say something else */
     EXPECT_EQ(stranger, fd); /* its number is another file's now */
     OK(object_identify(stranger, &id));
-    ashm_set_clock(a, 1001 * SECOND);
+    EXPECT_EQ(object_open(a->name, &a->id, &opened), ASHM_REPLACED);
     EXPECT_EQ(ashm_tick(a), ASHM_REPLACED);
     EXPECT_EQ(put(a, "work", "for nobody"), ASHM_REPLACED);
     ashm_close(a);
@@ -230,26 +266,38 @@ test_the_descriptor_was_closed(void)
     close(stranger);
 }
 
-static void
-nothing(void *argument)
-{
-    (void)argument;
-}
+static gate rung_once;
 
 static void
-test_a_bell_that_a_child_keeps_open_is_not_rung_any_more(void)
+send_twice(void *a)
+{
+    send_work(a);
+    gate_open(rung_once);
+    gate_wait(told);
+    send_work(a);
+}
+
+/* The child has it from its parent, and is connected to it. */
+static void
+test_a_bell_that_is_open_elsewhere_is_not_rung_any_more(void)
 {
     ashm *a = open_private();
     int before = await_work(a), after;
-    pid_t idle = child_start(nothing, NULL), child; /* has the old bell, and its name */
+    pid_t child;
 
+    told = gate_make();
+    rung_once = gate_make();
+    child = child_spawn(send_twice, a);
+    gate_wait(rung_once);
+    EXPECT_TEXT(rung(a), "of the child");
     EXPECT_EQ(close(before), 0);
-    OK(ashm_bell(a, &after));
-    child = child_start(send_work, a);
+    after = await_work(a);
+    gate_open(told);
+    child_join(child);
     EXPECT(is_readable(after));
     EXPECT_TEXT(rung(a), "of the child");
-    child_kill(child);
-    child_kill(idle);
+    gate_remove(told);
+    gate_remove(rung_once);
     end_private(a);
 }
 
@@ -321,9 +369,10 @@ main(void)
     RUN(test_siblings_are_in_one_group);
     RUN(test_each_has_its_own);
     RUN(test_a_child_goes_on_when_its_parent_has_closed);
+    RUN(test_a_post_wakes_a_child);
     RUN(test_what_a_killed_child_had_is_gone);
     RUN(test_the_descriptor_was_closed);
-    RUN(test_a_bell_that_a_child_keeps_open_is_not_rung_any_more);
+    RUN(test_a_bell_that_is_open_elsewhere_is_not_rung_any_more);
     RUN(test_a_full_bell_is_rung_enough);
     RUN(test_a_peer_that_is_gone_is_no_error);
     RUN(test_it_is_seen_from_within);
