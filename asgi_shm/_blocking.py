@@ -132,8 +132,10 @@ class BlockingReceiver:
         self._by_cookie: dict[int, _Entry] = {}
         self._waiters: set[_Waiter] = set()
         self._senders: set[_Waiter] = set()  # those of them that wait for room
-        # A lock was not had: there may be turns of which the bell does not tell.
+        # A lock was not had: there may be turns of which the bell does not tell, or which are
+        # to be passed on.
         self._behind = False
+        self._over: set[str] = set()  # channels that none waits for, which natively is not said
         self.watchers.reset()
 
     def wait(self, channels: Sequence[str], timeout: float | None) -> tuple[str, bytes] | None:
@@ -281,6 +283,7 @@ class BlockingReceiver:
             entry = _Entry(channel, next(self._cookies))
             self._entries[channel] = entry
             self._by_cookie[entry.cookie] = entry
+            self._over.discard(channel)
         if entry not in waiter.entries:
             waiter.entries.append(entry)
             entry.waiters.append(waiter)
@@ -331,7 +334,7 @@ class BlockingReceiver:
                 return
             if not self._waiters or not self._attachment.arm():
                 break
-        self._behind = False
+        self._behind = not self._end_waits()
 
     def _give_turn(self, entry: _Entry) -> None:
         """To the thread that has waited longest and has none of this channel yet."""
@@ -344,9 +347,24 @@ class BlockingReceiver:
     def _unwait(self, entry: _Entry) -> None:
         del self._entries[entry.channel]
         del self._by_cookie[entry.cookie]
-        # Not the moment to complain: whoever uses the segment next is told.
-        with contextlib.suppress(AsgiShmError):
-            self._attachment.unwait(entry.channel)
+        self._over.add(entry.channel)
+        self._behind = not self._end_waits() or self._behind
+
+    def _end_waits(self) -> bool:
+        """Say natively which waits are over; False if a lock was not had for all of them.
+
+        If no thread comes by to say it again nobody waits here any more, and a message that
+        lies there is told to other processes by the sweep.
+        """
+        for channel in tuple(self._over):
+            try:
+                self._attachment.unwait(channel)
+            except LockTimeout:
+                continue
+            except AsgiShmError:
+                pass  # not the moment to complain: whoever uses the segment next is told
+            self._over.discard(channel)
+        return not self._over
 
     def _leave(self, waiter: _Waiter) -> None:
         """The thread goes: the turns that it was given and has not taken go on."""

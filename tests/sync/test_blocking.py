@@ -99,6 +99,56 @@ def test_who_takes_another_passes_the_turn_on_to_another_layer(make_layer):
     assert two.result()[0] == "b"
 
 
+def test_a_turn_that_cannot_be_passed_on_is_passed_on_later(make_layer, monkeypatch):
+    """By a thread that stays: of the lock that was not had the bell does not tell."""
+    first, second = make_layer(), make_layer()
+    goes, stays = begin_receive(first, "a", "b"), begin_receive(first, "c")
+    other = begin_receive(second, "b")
+    unwait, refused = first._attachment.unwait, []
+
+    def refuse(channel):
+        if channel == "b" and len(refused) < 3:
+            refused.append(channel)
+            raise LockTimeout("somebody has it")
+        unwait(channel)
+
+    monkeypatch.setattr(first._attachment, "unwait", refuse)
+    with first._receiver._lock:
+        first.send("b", {})  # the turn is the first layer's, which has waited longer
+        first.send("a", {})
+
+    assert goes.result()[0] == "a"
+    assert other.result()[0] == "b"
+    assert refused == ["b"] * 3
+    first.send("c", {})
+    stays.result()
+    assert not first._receiver._behind
+
+
+def test_who_comes_back_before_it_is_passed_on_waits_on(make_layer, monkeypatch):
+    layer, other = make_layer(), make_layer()
+    stays, goes = begin_receive(layer, "c"), begin_receive(layer, "a", "b")
+    unwait, locked = layer._attachment.unwait, threading.Event()
+    locked.set()
+
+    def refuse(channel):
+        if channel == "b" and locked.is_set():
+            raise LockTimeout("somebody has it")
+        unwait(channel)
+
+    monkeypatch.setattr(layer._attachment, "unwait", refuse)
+    layer.send("a", {})
+    goes.result()
+    assert layer._receiver._over == {"b"}
+    comes = begin_receive(layer, "b")
+    assert layer._receiver._over == set()
+    locked.clear()
+    other.send("b", {})
+    assert comes.result()[0] == "b"
+    other.send("c", {})
+    stays.result()
+
+
 def test_a_wait_that_is_over_passes_its_turn_on(make_layer):
     layer, other = make_layer(), make_layer()
     task = Task(layer.receive, ["a"], block=True, timeout=0.2)
