@@ -40,14 +40,16 @@ class ShmChannelLayer(LayerBase, BaseChannelLayer):
     """A channel layer in POSIX shared memory, for the processes of one machine.
 
     Its options are the entries of ``CONFIG``: see `asgi_shm.config.Config`. Making a layer
-    opens nothing; the segment is made or opened at the first call.
+    opens nothing; the segment is made or opened at the first call. A private one
+    (``prefix=None``) is made with the layer, so that children which are forked then share it.
 
     Any coroutine may run in any event loop and thread, and in a process that was forked since.
     Only `receive` waits for other processes' work, and `send` if it is told to. Where a process
     was stopped inside an operation every call may wait for it, up to `lock_timeout`, and then
     raises LockTimeout; the event loop runs on meanwhile.
 
-    Raises ConfigError for an option that is unknown or out of range.
+    Raises ConfigError for an option that is unknown or out of range; MemoryFull or SegmentError
+    if a private segment cannot be made.
     """
 
     def __init__(self, **options: Any) -> None:

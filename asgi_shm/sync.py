@@ -44,14 +44,16 @@ class SyncShmChannelLayer(LayerBase):
     """A channel layer in POSIX shared memory without an event loop.
 
     Its options are those of `ShmChannelLayer`: see `asgi_shm.config.Config`. Making a layer
-    opens nothing; the segment is made or opened at the first call. Any thread may call
-    anything, several may wait in `receive` at once, and a child of a fork uses it as its own.
-    In a ``with`` statement it is closed at the end.
+    opens nothing; the segment is made or opened at the first call, but a private one
+    (``prefix=None``) with the layer. Any thread may call anything, several may wait in
+    `receive` at once, and a child of a fork uses it as its own. In a ``with`` statement it is
+    closed at the end.
 
     Only `receive` and `send` wait, if they are told to. Where a process was stopped inside an
     operation every call may wait for it, up to `lock_timeout`, and then raises LockTimeout.
 
-    Raises ConfigError for an option that is unknown or out of range.
+    Raises ConfigError for an option that is unknown or out of range; MemoryFull or SegmentError
+    if a private segment cannot be made.
     """
 
     def __init__(self, **options: Any) -> None:

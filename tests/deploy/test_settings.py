@@ -49,6 +49,17 @@ def test_override_settings_changes_the_layer(prefix):
     assert leftovers(two) == []
 
 
+def test_a_private_segment_is_that_of_the_settings_layer():
+    with override_settings(CHANNEL_LAYERS=configured(None)):
+        layer = get_channel_layer()
+        run_alone(layer.send("channel", {"number": 1}))
+
+        assert get_channel_layer() is layer
+        with override_settings(CHANNEL_LAYERS=configured(None, NUMBER=1)):
+            assert run_alone(get_channel_layer().channel_size("channel")) == 0
+        assert run_alone(get_channel_layer().channel_size("channel")) == 0  # made anew
+
+
 def test_a_hundred_overrides_leave_nothing_behind(prefix, recwarn, capfd):
     with override_settings(CHANNEL_LAYERS=configured(prefix)):
         watcher = get_channel_layer()
