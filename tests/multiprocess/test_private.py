@@ -10,6 +10,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,6 +148,31 @@ def test_what_a_killed_child_had_goes(layer, until):
         return run_alone(layer.group_count("group")) == 0
 
     until(tick)
+
+
+def test_children_that_are_killed_somewhere_between_their_fork_and_their_work(layer, until):
+    run_alone(layer.group_add("group", run_alone(layer.new_channel())))
+
+    def work() -> None:
+        while True:
+            channel = run_alone(layer.new_channel())
+            run_alone(layer.group_add("group", channel))
+            run_alone(layer.send(channel, {}))
+
+    for delay in range(60):
+        child = Fork(work)
+        for _ in range(delay):  # so many chances to come a little further
+            time.sleep(0)
+        os.kill(child.pid, signal.SIGKILL)
+        os.waitpid(child.pid, 0)
+
+    def alone() -> bool:
+        layer._attachment.tick()
+        layer._attachment.verify()
+        return layer._attachment.info().attached == 1
+
+    until(alone)
+    assert run_alone(layer.group_count("group")) == 1
 
 
 PROGRAM = """
