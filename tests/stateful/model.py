@@ -12,6 +12,7 @@ class Queued:
     number: int  # order of arrival, over all channels
     body: Any
     deadline: float
+    made: float
 
 
 @dataclass
@@ -36,14 +37,15 @@ class Model:
         queue[:] = [queued for queued in queue if queued.deadline > self.now]
         return queue
 
-    def send(self, channel: str, body: Any) -> bool:
+    def send(self, channel: str, body: Any, expiry: float | None = None) -> bool:
         """Whether there was room. What goes to a process that is gone goes nowhere."""
+        expiry = self.expiry if expiry is None else expiry
         if client(channel) in self.gone:
             return True
         queue = self.queue(channel)
         if len(queue) >= self.capacity(channel):
             return False
-        queue.append(Queued(next(self.arrivals), body, self.now + self.expiry))
+        queue.append(Queued(next(self.arrivals), body, self.now + expiry, self.now))
         return True
 
     def receive(self, channel: str) -> Any:
@@ -70,10 +72,31 @@ class Model:
     def group_discard(self, group: str, channel: str) -> None:
         self.groups.get(group, {}).pop(channel, None)
 
-    def group_send(self, group: str, body: Any) -> None:
-        for channel, deadline in self.groups.get(group, {}).items():
-            if deadline > self.now:
-                self.send(channel, body)
+    def discard_all(self, channel: str) -> None:
+        for members in self.groups.values():
+            members.pop(channel, None)
+
+    def members(self, group: str) -> list[str]:
+        joined = self.groups.get(group, {}).items()
+        return [channel for channel, deadline in joined if deadline > self.now]
+
+    def group_send(
+        self, group: str, body: Any, expiry: float | None = None, exclude: Any = ()
+    ) -> tuple[int, int]:
+        """How many have got it, and how many had no room."""
+        sent = [
+            self.send(channel, body, expiry)
+            for channel in self.members(group)
+            if channel not in exclude
+        ]
+        return sent.count(True), sent.count(False)
+
+    def age(self, channel: str) -> float:
+        """Of the oldest message."""
+        return max((self.now - queued.made for queued in self.queue(channel)), default=0.0)
+
+    def pending(self) -> int:
+        return sum(len(self.queue(channel)) for channel in self.queues)
 
     def flush(self) -> None:
         self.queues.clear()

@@ -32,16 +32,16 @@ class Remote:
             _live(theirs, find_layer)
         theirs.close()
 
-    def _order(self, name: str, *arguments: Any) -> Any:
-        self._connection.send((name, arguments))
+    def _order(self, name: str, *arguments: Any, **options: Any) -> Any:
+        self._connection.send((name, arguments, options))
         assert self._connection.poll(TIMEOUT), f"no answer to {name}"
         answer = self._connection.recv()
         if isinstance(answer, BaseException):
             raise answer
         return answer
 
-    async def send(self, channel: str, message: Any) -> None:
-        self._order("call", "send", channel, message)
+    async def send(self, channel: str, message: Any, expiry: float | None = None) -> None:
+        self._order("call", "send", channel, message, expiry=expiry)
 
     async def new_channel(self, prefix: str) -> Any:
         return self._order("call", "new_channel", prefix)
@@ -52,10 +52,27 @@ class Remote:
     async def group_discard(self, group: str, channel: str) -> None:
         self._order("call", "group_discard", group, channel)
 
-    async def group_send(self, group: str, message: Any) -> int:
-        """How many were dropped for want of memory."""
-        dropped: int = self._order("group_send", group, message)
-        return dropped
+    async def discard_all(self, channel: str) -> None:
+        self._order("call", "discard_all", channel)
+
+    async def group_channels(self, group: str) -> Any:
+        return self._order("call", "group_channels", group)
+
+    async def group_count(self, group: str) -> Any:
+        return self._order("call", "group_count", group)
+
+    async def channel_size(self, channel: str) -> Any:
+        return self._order("call", "channel_size", channel)
+
+    async def channel_statistics(self, channel: str) -> Any:
+        return self._order("call", "channel_statistics", channel)
+
+    async def global_statistics(self) -> Any:
+        return self._order("call", "global_statistics")
+
+    async def group_send(self, group: str, message: Any, **options: Any) -> Any:
+        """What a layer's returns, but -1 for a message that was dropped for want of memory."""
+        return self._order("group_send", group, message, **options)
 
     async def flush(self) -> None:
         self._order("call", "flush")
@@ -110,8 +127,8 @@ class _Child:
         self.loop = asyncio.new_event_loop()
         self.waiting: list[asyncio.Task[Any]] = []
 
-    def call(self, method: str, *arguments: Any) -> Any:
-        return run_alone(getattr(self.layer, method)(*arguments))
+    def call(self, method: str, *arguments: Any, **options: Any) -> Any:
+        return run_alone(getattr(self.layer, method)(*arguments, **options))
 
     def attachment(self, method: str, *arguments: Any) -> Any:
         return getattr(self.layer._attachment, method)(*arguments)
@@ -119,11 +136,10 @@ class _Child:
     def receive_nowait(self, channel: str) -> Any:
         return self.loop.run_until_complete(receive_nowait(self.layer, channel))
 
-    def group_send(self, group: str, message: Any) -> int:
+    def group_send(self, group: str, message: Any, **options: Any) -> Any:
         before = self.layer._attachment._unsent.count
-        run_alone(self.layer.group_send(group, message))
-        count: int = self.layer._attachment._unsent.count
-        return count - before
+        report = run_alone(self.layer.group_send(group, message, **options))
+        return report if self.layer._attachment._unsent.count == before else -1
 
     def begin_receive(self, channel: str) -> Any:
         # In a loop of its own, which does not run again: it takes nothing later.
@@ -164,9 +180,9 @@ def _live(connection: Connection, find_layer: Callable[[], Any]) -> None:
         child = _Child(find_layer())
         name = ""
         while name != "close":
-            name, arguments = connection.recv()
+            name, arguments, options = connection.recv()
             try:
-                answer = getattr(child, name)(*arguments)
+                answer = getattr(child, name)(*arguments, **options)
             except Exception as error:
                 answer = error
             connection.send(answer)

@@ -33,6 +33,8 @@ LAYERS = 3
 REMOTES = 2
 MIB = 1024 * 1024
 
+# Between two messages. Who finds no memory looks for some only once in 10 ms.
+MOMENT = 0.0137
 # Never a whole number, so that nothing is looked at in the instant of its deadline.
 EXPIRY, GROUP_EXPIRY = 4.5, 8.5
 CAPACITIES = {"small": 2, "other": 4, "ample": 1000}
@@ -42,6 +44,8 @@ indexes = st.integers(0, 10**6)
 BODIES = {"small": 1, "large": b"x" * 1500, "huge": "x" * 9000}
 FILLER = b"x" * 50_000
 bodies = st.sampled_from(sorted(BODIES))
+# None: as the layer's option says.
+expiries = st.sampled_from([None, None, 2.5])
 
 
 @pytest.fixture(autouse=True)
@@ -107,6 +111,7 @@ class LayerMachine(RuleBasedStateMachine):
         return [(group, name) for group, names in self.model.groups.items() for name in names]
 
     def next(self) -> int:
+        self.pass_time(MOMENT)
         self.number += 1
         return self.number
 
@@ -171,18 +176,20 @@ class LayerMachine(RuleBasedStateMachine):
             self.model.receive(channel) for _ in received
         ]
 
-    def try_to_send(self, layer: Any, channel: str, message: dict[str, Any]) -> bool:
+    def try_to_send(
+        self, layer: Any, channel: str, message: dict[str, Any], expiry: float | None = None
+    ) -> bool:
         """Send where there is room; False if there was no memory for it, either."""
         fits = len(self.model.queue(channel)) < self.model.capacity(channel)
         try:
-            run_alone(layer.send(channel, message))
+            run_alone(layer.send(channel, message, expiry=expiry))
         except MemoryFull:  # it may be said first of a channel that is full, too
             self.check_that_memory_is_full(message)
             return False
         except ChannelFull:
             assert not fits
         else:
-            assert self.model.send(channel, message)
+            assert self.model.send(channel, message, expiry)
         return True
 
     def check_that_memory_is_full(self, message: dict[str, Any]) -> None:
@@ -308,11 +315,17 @@ class LayerMachine(RuleBasedStateMachine):
         self.owner[client(channel)] = layer
         self.channels.append(channel)
 
-    @rule(index=indexes, to=indexes, body=bodies, times=st.sampled_from([1, 1, 1, 2, 6]))
-    def send(self, index: int, to: int, body: str, times: int) -> None:
+    @rule(
+        index=indexes,
+        to=indexes,
+        body=bodies,
+        times=st.sampled_from([1, 1, 1, 2, 6]),
+        expiry=expiries,
+    )
+    def send(self, index: int, to: int, body: str, times: int, expiry: float | None) -> None:
         layer, channel = self.layer(index), self.channel(to)
         for _ in range(times):
-            self.try_to_send(layer, channel, self.message(body))
+            self.try_to_send(layer, channel, self.message(body), expiry)
         self.serve_waiting()
 
     @rule(index=indexes)
@@ -415,29 +428,81 @@ class LayerMachine(RuleBasedStateMachine):
         run_alone(self.layer(index).group_discard(group, channel))
         self.model.group_discard(group, channel)
 
+    @rule(index=indexes, of=indexes)
+    def discard_all(self, index: int, of: int) -> None:
+        channel = self.channel(of)
+        run_alone(self.layer(index).discard_all(channel))
+        self.model.discard_all(channel)
+
+    @rule(index=indexes, group=st.sampled_from(GROUPS))
+    def ask_who_is_in_a_group(self, index: int, group: str) -> None:
+        self.find_the_dead()
+        members = run_alone(self.layer(index).group_channels(group))
+        assert sorted(members) == sorted(self.model.members(group))
+        assert run_alone(self.layer(index).group_count(group)) == len(members)
+
+    @rule(index=indexes, of=indexes)
+    def ask_for_figures(self, index: int, of: int) -> None:
+        self.find_the_dead()
+        layer, channel = self.layer(index), self.channel(of)
+        figures = run_alone(layer.channel_statistics(channel))
+        assert figures["messages_pending"] == len(self.model.queue(channel))
+        assert figures["messages_pending"] == run_alone(layer.channel_size(channel))
+        assert figures["messages_max_age"] == pytest.approx(self.model.age(channel), abs=0.1)
+        layer._attachment.sweep()
+        assert run_alone(layer.global_statistics())["messages_pending"] == self.model.pending()
+
     # 70 are more than a mailbox keeps before the sender delivers them itself.
     @rule(
         index=indexes,
         group=st.sampled_from(GROUPS),
         body=bodies,
         times=st.sampled_from([1, 1, 1, 2, 6, 70]),
+        expiry=expiries,
     )
-    def group_send(self, index: int, group: str, body: str, times: int) -> None:
+    def group_send(
+        self, index: int, group: str, body: str, times: int, expiry: float | None
+    ) -> None:
         for _ in range(times):
-            self.send_to_group(self.layer(index), group, self.message(body))
+            self.send_to_group(self.layer(index), group, self.message(body), expiry=expiry)
             self.serve_waiting()
 
-    def send_to_group(self, layer: Any, group: str, message: dict[str, Any]) -> None:
+    @rule(
+        index=indexes,
+        group=st.sampled_from(GROUPS),
+        body=bodies,
+        but=st.sets(indexes, max_size=3),
+        report=st.booleans(),
+    )
+    def group_send_but(
+        self, index: int, group: str, body: str, but: set[int], *, report: bool
+    ) -> None:
+        """Not to some, and with word of who got it: it counts the dead who are not found."""
+        if report:
+            self.find_the_dead()
+        exclude = sorted({self.channel(of) for of in but})
+        self.send_to_group(
+            self.layer(index), group, self.message(body), exclude=exclude, report=report
+        )
+        self.serve_waiting()
+
+    def send_to_group(
+        self, layer: Any, group: str, message: dict[str, Any], **options: Any
+    ) -> None:
         """To all, or to nobody if there is no memory for it."""
         before = self.dropped.count
-        elsewhere = run_alone(layer.group_send(group, message)) or 0
-        if self.dropped.count + elsewhere == before:
-            self.model.group_send(group, message)
-        else:
+        report = run_alone(layer.group_send(group, message, **options))
+        if report == -1 or self.dropped.count > before:
             self.check_that_memory_is_full(message)
+            return
+        expected = self.model.group_send(
+            group, message, options.get("expiry"), options.get("exclude", ())
+        )
+        if options.get("report"):
+            assert report == expected
 
     @rule(seconds=st.sampled_from([1, 3, 5, 10]))
-    def pass_time(self, seconds: int) -> None:
+    def pass_time(self, seconds: float) -> None:
         self.clock.advance(seconds)
         self.model.now += seconds
 
