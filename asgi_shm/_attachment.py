@@ -18,8 +18,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from . import segment
 from ._ashm import ffi, lib
-from ._calls import receive as _receive
+from ._calls import arm as _arm
+from ._calls import ready as _ready
 from ._calls import send as _send
+from ._calls import take as _take
+from ._calls import wait as _wait
 from ._codes import FULL, error
 from ._log import SeldomLogger, logger
 from ._names import checked, encoded, refusal
@@ -31,15 +34,14 @@ if TYPE_CHECKING:
 
     from .config import Config
 
-__all__ = ["CHANGED", "NEVER", "ROOM", "Attachment"]
+__all__ = ["CHANGED", "NEVER", "OTHERS", "ROOM", "STAY", "Attachment"]
 
-_WAIT: Final[int] = lib.ASHM_WAIT
-_WAIT_AS_ONE: Final[int] = lib.ASHM_WAIT | lib.ASHM_OTHERS
+OTHERS: Final[int] = lib.ASHM_OTHERS
+STAY: Final[int] = lib.ASHM_STAY
 NEVER: Final[int] = lib.ASHM_NEVER
 ROOM: Final[int] = lib.ASHM_ROOM
 CHANGED: Final[int] = lib.ASHM_CHANGED
 
-_ready: Final = lib.ashm_ready
 _group_send: Final = lib.ashm_group_send_but
 _EMPTY: Final = lib.ASHM_EMPTY
 _BUSY: Final = lib.ASHM_BUSY
@@ -53,9 +55,6 @@ OPEN_ATTEMPTS: Final = 10
 RETIREMENT: Final = 3
 # Bodies up to this size need one call.
 BUFFER_SIZE: Final = 65536
-# Awaited channels that one call reports.
-READY_BATCH: Final = 256
-
 
 # The C library opens and closes named semaphores under a lock of its own. A child that is
 # forked while another thread has it would wait for that thread for ever; so none is forked
@@ -151,7 +150,6 @@ class Attachment:
         self._closed = False
         self._lost = False  # the segment was replaced, and its successor is not open yet
         self._buffers: list[_Buffer] = []  # that no thread uses now; as for the next
-        self._batches: list[tuple[Any, Any]] = []
         self._unreached: list[Any] = []  # all zero
         self._opening = threading.Lock()
         self.on_fork: Callable[[], None] = _do_nothing
@@ -316,29 +314,29 @@ class Attachment:
         """Take the oldest body of a channel, or return None. Whoever waits for it waits on."""
         address = self._handles.address
         try:
-            found = _receive(address, channel, 0, 0)
+            found = _take(address, channel)
         except (TypeError, UnicodeEncodeError):
             raise refusal(channel, "channel") from None
         if isinstance(found, int):
-            return self._receive_anew(found, address, channel, 0, 0)[0]
+            return self._take_anew(found, address, channel)
         return found
 
     def take_or_await(
-        self, channel: str, cookie: int, *, others: bool
+        self, channel: str, cookie: int, flags: int = 0
     ) -> tuple[bytes | None, bool]:
         """Take the oldest body of a channel, or count as waiting for it.
 
-        The channel's name is one that `take` has been called with. `others` says whether other
-        coroutines of this process wait for it, too. `ready` will give `cookie` when a message
-        is there. Returns the body, or None and whether the bell was rung meanwhile: `ready` is
-        then to be called at once.
+        The channel's name is one that `take` has been called with. `ready` will give `cookie`
+        when a message is there. Returns None and whether the bell was rung meanwhile: `ready` is
+        then to be called at once. Or the body, and whether this process goes on waiting for the
+        channel, which is empty then. It does with OTHERS, which says that other coroutines of
+        this process wait, and may with STAY: where that keeps no message from anybody else.
         """
         address = self._handles.address
-        flags = _WAIT_AS_ONE if others else _WAIT
-        found = _receive(address, channel, flags, cookie)
+        found = _wait(address, channel, flags, cookie)
         if isinstance(found, int):
-            return self._receive_anew(found, address, channel, flags, cookie)
-        return found, False
+            return self._take_or_await_anew(found, address, channel, cookie, flags)
+        return found
 
     def _send_anew(  # noqa: PLR0917
         self, code: int, address: int, channel: str, body: bytes, expiry_ns: int, capacity: int
@@ -350,18 +348,24 @@ class Attachment:
         if code:
             raise self._error(code, channel, size=len(body), capacity=capacity)
 
-    def _receive_anew(
-        self, code: int, address: int, channel: str, flags: int, cookie: int
-    ) -> tuple[bytes | None, bool]:
-        """Likewise, of take_or_await()."""
+    def _take_anew(self, code: int, address: int, channel: str) -> bytes | None:
         if code in _NOT_OPEN:
             address = self._address_after(code, address)
-            found = _receive(address, channel, flags, cookie)
+            found = _take(address, channel)
             if not isinstance(found, int):
-                return found, False
+                return found
             code = found
-        if code == 0:
-            return None, True
+        raise self._error(code, channel)
+
+    def _take_or_await_anew(
+        self, code: int, address: int, channel: str, cookie: int, flags: int
+    ) -> tuple[bytes | None, bool]:
+        if code in _NOT_OPEN:
+            address = self._address_after(code, address)
+            found = _wait(address, channel, flags, cookie)
+            if not isinstance(found, int):
+                return found
+            code = found
         raise self._error(code, channel)
 
     def _address_after(self, code: int, address: int) -> int:
@@ -375,7 +379,8 @@ class Attachment:
         self, name: bytes, cookie: int, *, others: bool
     ) -> tuple[tuple[str, bytes] | None, bool]:
         """As `take_or_await`, with the full name of the channel that the body was in."""
-        return self._receive_named(name, _WAIT_AS_ONE if others else _WAIT, cookie)
+        flags: int = lib.ASHM_WAIT | OTHERS if others else lib.ASHM_WAIT
+        return self._receive_named(name, flags, cookie)
 
     def _receive_named(
         self, name: bytes, flags: int, cookie: int
@@ -439,36 +444,28 @@ class Attachment:
 
         With a LockTimeout these may not be all, and `ready` is to be called again, later.
         """
-        try:
-            batch = self._batches.pop()
-        except IndexError:  # as many threads are inside as there are batches
-            batch = (ffi.new("uint64_t[]", READY_BATCH), ffi.new("size_t *"))
-        cookies, count = batch
         found: list[int] = []
-        more = True
-        while more:
-            count[0] = 0
-            code = _ready(self._handles.current, cookies, READY_BATCH, count)
-            if code in _NOT_OPEN:
-                code = self._call(_ready, cookies, READY_BATCH, count)
-            if code == _BUSY:
-                # Before anything was looked at `count` is not written, and begins as 0.
-                found += ffi.unpack(cookies, count[0])
-                return found, self._busy()
-            if code:
-                raise self._error(code)
-            found += ffi.unpack(cookies, count[0])
-            more = count[0] == READY_BATCH
-        self._batches.append(batch)
+        address = self._handles.address
+        code = _ready(address, found)
+        if code == 0:
+            return found, None
+        if code in _NOT_OPEN:
+            code = _ready(self._address_after(code, address), found)
+        if code == _BUSY:
+            return found, self._busy()
+        if code:
+            raise self._error(code)
         return found, None
 
     def arm(self) -> bool:
         """Arm the bell; True if something came meanwhile: call `ready` instead of waiting."""
-        pending = ffi.new("int *")
-        code = self._call(lib.ashm_arm, pending)
-        if code:
-            raise self._error(code)
-        return bool(pending[0])
+        address = self._handles.address
+        rung = _arm(address)
+        if not isinstance(rung, bool) and rung in _NOT_OPEN:
+            rung = _arm(self._address_after(rung, address))
+        if isinstance(rung, bool):
+            return rung
+        raise self._error(rung)
 
     # -- groups -------------------------------------------------------------------------
 

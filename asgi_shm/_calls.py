@@ -1,10 +1,16 @@
 """The native calls that every message makes, without cffi in between: csrc/python/calls.c.
 
-`send(handle, channel, body, expiry_ns, capacity)` returns a code of ashm.h, 0 among them.
-`receive(handle, channel, flags, cookie)` returns a body; None if there is none; or a code, and
-0 if the bell was rung while an empty channel was awaited. `check(body)` returns one of body.h.
-The first two take the address of a handle. TypeError, OverflowError, UnicodeEncodeError: the
-arguments are not what they should be.
+The functions of ashm.h take the address of a handle. Where they have nothing better they return
+its codes, 0 among them.
+
+`send(handle, channel, body, expiry_ns, capacity)` returns a code. `take(handle, channel)` returns
+a body; None if there is none; or a code. `wait(handle, channel, flags, cookie)`, which sets
+ASHM_WAIT, returns a body and whether this process goes on waiting for the channel, which is empty
+then; None and whether the bell was rung meanwhile; or a code. `ready(handle, cookies)` appends to
+the list and returns a code. `arm(handle)` returns whether something came meanwhile, or a code.
+`check(body)` returns a code of body.h.
+
+TypeError, OverflowError, UnicodeEncodeError: the arguments are not what they should be.
 """
 
 from __future__ import annotations
@@ -15,7 +21,7 @@ from typing import Any, Final
 
 from . import _ashm
 
-__all__ = ["check", "receive", "send"]
+__all__ = ["arm", "check", "ready", "send", "take", "wait"]
 
 
 def _load() -> Any:
@@ -29,5 +35,8 @@ def _load() -> Any:
 _calls: Final = _load()
 
 send: Final[Callable[[int, str, bytes, int, int], int]] = _calls.send
-receive: Final[Callable[[int, str, int, int], bytes | int | None]] = _calls.receive
+take: Final[Callable[[int, str], bytes | int | None]] = _calls.take
+wait: Final[Callable[[int, str, int, int], tuple[bytes | None, bool] | int]] = _calls.wait
+ready: Final[Callable[[int, list[int]], int]] = _calls.ready
+arm: Final[Callable[[int], bool | int]] = _calls.arm
 check: Final[Callable[[bytes], int]] = _calls.check

@@ -20,7 +20,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, TypeAlias
 
-from ._attachment import CHANGED, ROOM
+from ._attachment import CHANGED, OTHERS, ROOM, STAY
 from ._log import SeldomLogger
 from ._patience import PAUSE, Patience
 from ._presence import Watchers
@@ -48,6 +48,11 @@ class _Entry:
     thread. Whoever does that raises `missed` afterwards and then looks for futures to wake;
     whoever begins to wait reads `missed`, waits natively, appends its future, and reads
     `missed` again. One of the two sees the other, and no lock is needed.
+
+    Most coroutines come back for the next message. Where it keeps none from anybody else the
+    process goes on waiting natively meanwhile, and `quiet_since` is what `missed` was when it
+    last found the channel empty and did so. While they are the same, and no cookie has come,
+    whoever begins to wait need not look.
     """
 
     __slots__ = (
@@ -58,11 +63,15 @@ class _Entry:
         "handed_over",
         "inside",
         "missed",
+        "quiet_since",
+        "stay",
     )
 
     def __init__(self, channel: str, cookie: int) -> None:
         self.channel = channel
         self.cookie = cookie
+        self.stay = 0  # STAY, once somebody came back for another message
+        self.quiet_since = -1
         self.futures: deque[_Future] = deque()  # of the coroutines that wait
         self.inside: set[_Future] = set()  # and of those that were woken and have not gone yet
         # Turns on their way to another loop, which may not run, or be closed before it does.
@@ -74,10 +83,11 @@ class _Entry:
 class _Watch:
     """A loop that watches the doorbell. Only its own thread uses this."""
 
-    __slots__ = ("again", "descriptor", "inside", "loop", "stuck_since", "tick")
+    __slots__ = ("again", "arming", "descriptor", "inside", "loop", "stuck_since", "tick")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
+        self.arming = False  # the bell will be armed in this or the next round of the loop
         self.inside = 0  # coroutines of this loop that wait
         self.descriptor = -1
         self.tick: asyncio.TimerHandle | None = None
@@ -150,15 +160,19 @@ class Receiver:
         patience = None
         try:
             while True:
-                self._check_open()
+                if self._closed:
+                    self._check_open()
                 missed = entry.missed
                 others = len(entry.inside) > 1
                 try:
                     if watch.tick is None:
                         self._watch(watch)
-                    body, rung = self._attachment.take_or_await(
-                        channel, entry.cookie, others=others
-                    )
+                    if entry.quiet_since == missed:
+                        rung = not watch.arming and self._attachment.arm()
+                    else:
+                        body, rung = self._attachment.take_or_await(
+                            channel, entry.cookie, entry.stay | (OTHERS if others else 0)
+                        )
                 except LockTimeout as refused:
                     patience = patience or Patience(self._lock_timeout)
                     # Cancelled here: as below, and if it was woken it has the turn.
@@ -166,6 +180,8 @@ class Receiver:
                     continue
                 patience = None
                 if body is not None:
+                    if rung:  # which says here that the process goes on waiting
+                        entry.quiet_since = missed
                     if others != (len(entry.inside) > 1):
                         self._correct(entry, loop)
                     return body
@@ -181,7 +197,11 @@ class Receiver:
                     self._withdraw(entry, future)
         finally:
             watch.inside -= 1
-            self._leave(entry, future, served=body is not None)
+            entry.inside.discard(future)
+            if not entry.inside:
+                self._idle.add(entry)
+            if body is None:
+                self._leave(entry, future)
 
     async def wait_for_room(self, channel: str, capacity: int, seconds: float) -> None:
         """Return when a channel that holds `capacity` messages may have room for one more.
@@ -262,6 +282,7 @@ class Receiver:
         if entry is not None:
             entry.inside.add(future)
             if not entry.dropped:  # read after the add: see _drop_idle_entries()
+                entry.stay = STAY
                 return entry
         with self._lock:
             entry = self._entries.get(channel)
@@ -292,12 +313,9 @@ class Receiver:
         with contextlib.suppress(ValueError):  # it was popped when it was woken
             entry.futures.remove(future)
 
-    def _leave(self, entry: _Entry, future: _Future, *, served: bool) -> None:
-        """A coroutine goes, with a message or without; a turn it had goes on."""
-        entry.inside.discard(future)
-        if not entry.inside:
-            self._idle.add(entry)
-        if served or self._closed:
+    def _leave(self, entry: _Entry, future: _Future) -> None:
+        """A coroutine has gone without a message; a turn it had goes on."""
+        if self._closed:
             return
         with contextlib.suppress(ValueError):
             entry.futures.remove(future)
@@ -320,7 +338,16 @@ class Receiver:
         if entry.futures:
             self._wake(entry, running)
 
+    def is_quiet(self, channel: str) -> bool:
+        """Tell whether the channel is known to be empty without a look: `wait` for it."""
+        try:
+            entry = self._entries.get(channel)
+        except TypeError:  # this is no name of a channel
+            return False
+        return entry is not None and entry.quiet_since == entry.missed
+
     def _drop_idle_entries(self) -> None:
+        quiet = []
         with self._lock:
             for _ in range(len(self._idle)):
                 entry = self._idle.pop()  # others only add
@@ -332,6 +359,10 @@ class Receiver:
                     continue
                 del self._entries[entry.channel]
                 del self._by_cookie[entry.cookie]
+                if entry.quiet_since == entry.missed:
+                    quiet.append(entry)
+        for entry in quiet:
+            self._unwait_again(entry)
 
     def _unwait(self, entry: _Entry) -> None:
         try:
@@ -370,31 +401,38 @@ class Receiver:
         except AsgiShmError as error:
             self._fail(error, running)
             return
+        watch = self._watches.get(running)
         if refused is not None:
             self._fail(refused, running)
-        elif (watch := self._watches.get(running)) is not None:
+        elif watch is not None:
             watch.stuck_since = None
         watches = tuple(self._watches.values())
         others = 0
-        for watch in watches:
-            others += watch.inside
+        for one in watches:
+            others += one.inside
         for cookie in cookies:
             entry = self._by_cookie.get(cookie)
             if entry is not None:
+                entry.quiet_since = -1
                 others -= self._wake(entry, running)
             elif cookie == ROOM:
                 self._wake_senders()
             elif cookie >= CHANGED:
                 self.watchers.tell(cookie - CHANGED)
             # Otherwise its last coroutine has left since, and unwait has passed the turn on.
-        # The bell is disarmed now, and others may wait yet. Those that were just woken most
-        # likely arm it themselves, so this comes after them. In other threads somebody may
+        # The bell is disarmed now, and others may wait yet. One that was just woken most likely
+        # arms it itself; for several it is done once, after them. In other threads somebody may
         # have begun to wait, and been counted by neither of us. But to arm it over what was
         # refused would be to come back at once: _on_again() comes later.
-        if refused is None and (others > 0 or len(watches) > 1):
+        if refused is None and (others > 0 or len(cookies) > 1 or len(watches) > 1):
             running.call_soon(self._arm, running)
+            if watch is not None:
+                watch.arming = True
 
     def _arm(self, running: asyncio.AbstractEventLoop) -> None:
+        watch = self._watches.get(running)
+        if watch is not None:
+            watch.arming = False
         if self._closed:
             return
         try:

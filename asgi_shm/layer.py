@@ -134,10 +134,12 @@ class ShmChannelLayer(LayerBase, BaseChannelLayer):
 
         Spec: "Specification Details", "Channels".
         """
-        try:
-            body = self._attachment.take(channel)
-        except LockTimeout as refused:
-            body = await self._again(refused, partial(self._attachment.take, channel))
+        body = None
+        if not self._receiver.is_quiet(channel):
+            try:
+                body = self._attachment.take(channel)
+            except LockTimeout as refused:
+                body = await self._again(refused, partial(self._attachment.take, channel))
         if body is None:
             body = await self._receiver.wait(channel)
         return unpack(body)

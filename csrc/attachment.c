@@ -175,18 +175,6 @@ ashm_send(ashm *a, const char *channel, size_t channel_length, const void *body,
         exchange_send(&t, channel, channel_length, body, (uint32_t)length, expiry, capacity));
 }
 
-static int
-receive(tx *t, const char *channel, size_t channel_length, unsigned flags, uint64_t cookie,
-        void *buffer, size_t size, ashm_received *out)
-{
-    int bell, rc;
-
-    if ((flags & ASHM_WAIT) != 0 && (rc = doorbell_open(t->party.a, &bell)) != 0) {
-        return rc;
-    }
-    return exchange_receive(t, channel, channel_length, flags, cookie, buffer, size, out);
-}
-
 int
 ashm_receive(ashm *a, const char *channel, size_t channel_length, unsigned flags,
              uint64_t cookie, void *buffer, size_t size, ashm_received *out)
@@ -194,18 +182,8 @@ ashm_receive(ashm *a, const char *channel, size_t channel_length, unsigned flags
     if (!names_is_channel(channel, channel_length)) {
         return ASHM_BAD_NAME;
     }
-    OPERATION(a, t, receive(&t, channel, channel_length, flags, cookie, buffer, size, out));
-}
-
-static int
-await_room(tx *t, const char *channel, size_t channel_length, uint32_t capacity, int *rung)
-{
-    int bell, rc;
-
-    if ((rc = doorbell_open(t->party.a, &bell)) != 0) {
-        return rc;
-    }
-    return exchange_await_room(t, channel, channel_length, capacity, rung);
+    OPERATION(a, t,
+              exchange_receive(&t, channel, channel_length, flags, cookie, buffer, size, out));
 }
 
 int
@@ -215,7 +193,7 @@ ashm_await_room(ashm *a, const char *channel, size_t channel_length, uint32_t ca
     if (!names_is_channel(channel, channel_length)) {
         return ASHM_BAD_NAME;
     }
-    OPERATION(a, t, await_room(&t, channel, channel_length, capacity, rung));
+    OPERATION(a, t, exchange_await_room(&t, channel, channel_length, capacity, rung));
 }
 
 int
@@ -252,23 +230,12 @@ ashm_ready(ashm *a, uint64_t *cookies, size_t size, size_t *count)
 static int
 arm(ashm *a, int *pending)
 {
-    int bell, rc;
+    uint64_t seen = doorbell_read(a);
+    bool rung = exchange_may_be_ready(a);
+    int rc = rung ? 0 : exchange_arm(a, seen, &rung);
 
-    if ((rc = doorbell_open(a, &bell)) != 0) {
-        return rc;
-    }
-    for (;;) {
-        uint64_t seen = doorbell_read(a);
-
-        if (exchange_may_be_ready(a)) {
-            *pending = 1;
-            return 0;
-        }
-        if (doorbell_arm(a, seen)) {
-            *pending = 0;
-            return 0;
-        }
-    }
+    *pending = rung;
+    return rc;
 }
 
 int

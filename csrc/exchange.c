@@ -123,16 +123,21 @@ typedef struct reception {
     ashm_received *out;
 } reception;
 
-/* This process has a message. Does it go on waiting? `waited` is the channel that the
- * receive is for, which may stand for the prefix of the one where the message was. */
-static void
-end_wait(tx *t, const reception *r, uint32_t waited, bool same)
+/* This process has a message, the last of its channel if `last`. Does it go on waiting?
+ * `waited` is the channel that the receive is for, which may stand for the prefix of the one
+ * where the message was. */
+static bool
+end_wait(tx *t, const reception *r, uint32_t waited, bool same, bool last)
 {
-    if ((r->flags & ASHM_OTHERS) != 0) {
-        (void)waiters_await(t, waited, own_slot(t), r->cookie); /* its record is there */
-    } else if (waiters_leave(t, waited, own_slot(t)) && !same) {
+    bool stays = (r->flags & ASHM_STAY) != 0 && last && same && r->from->mailbox >= COMMONS;
+
+    if (stays || (r->flags & ASHM_OTHERS) != 0) {
+        return waiters_stay(t, waited, own_slot(t), r->cookie) && same && last;
+    }
+    if (waiters_leave(t, waited, own_slot(t)) && !same) {
         waiters_ring(t, channel_at(t, waited)); /* others may be left of the prefix */
     }
+    return false;
 }
 
 /* Take the oldest message of a channel into the lane. `waited`: see end_wait(); 0 if it has
@@ -163,9 +168,8 @@ take(tx *t, const reception *r, uint32_t channel, uint32_t waited)
     queue_pop(t, c, position);
     message_hold(t, message);
     tx_set64(t, &t->mailbox->received, t->mailbox->received + 1);
-    if (waited != 0 && (r->flags & ASHM_WAIT) != 0) {
-        end_wait(t, r, waited, waited == channel);
-    }
+    out->waiting = waited != 0 && (r->flags & ASHM_WAIT) != 0 &&
+                   end_wait(t, r, waited, waited == channel, c->live == 0);
     if (c->live != 0) {
         channel_tell(t, channel);
     }
@@ -215,17 +219,17 @@ take_or_await(tx *t, const reception *r)
     return rc;
 }
 
-/* Arm the bell, unless something has come since its word was `seen`. */
-static bool
-rung_meanwhile(ashm *a, uint64_t seen)
+int
+exchange_arm(ashm *a, uint64_t seen, bool *rung)
 {
-    while (!doorbell_arm(a, seen)) {
+    int bell, rc = doorbell_open(a, &bell);
+
+    *rung = false;
+    while (rc == 0 && !*rung && !doorbell_arm(a, seen)) {
         seen = doorbell_read(a);
-        if (exchange_may_be_ready(a)) {
-            return true;
-        }
+        *rung = exchange_may_be_ready(a);
     }
-    return false;
+    return rc;
 }
 
 int
@@ -242,6 +246,7 @@ exchange_receive(tx *t, const char *name, size_t name_length, unsigned flags, ui
                    .size = size,
                    .out = out};
     uint64_t seen;
+    bool rung;
     int rc;
 
     if (!may_receive(t, &from)) {
@@ -260,7 +265,9 @@ exchange_receive(tx *t, const char *name, size_t name_length, unsigned flags, ui
         t->fault = 0;
         (void)message_drop_held(t); /* if it fails, the lane's next user gives it back */
     } else if (rc == ASHM_EMPTY && (flags & ASHM_WAIT) != 0) {
-        out->more = rung_meanwhile(a, seen);
+        rc = exchange_arm(a, seen, &rung);
+        out->more = rung;
+        rc = rc == 0 ? ASHM_EMPTY : rc;
     }
     return rc;
 }
@@ -292,6 +299,7 @@ exchange_await_room(tx *t, const char *name, size_t length, uint32_t capacity, i
     ashm *a = t->party.a;
     address to = slots_address(a, name, length);
     uint64_t seen = doorbell_read(a);
+    bool rang;
     int rc;
 
     if (to.mailbox == MAILBOXES) {
@@ -305,7 +313,9 @@ exchange_await_room(tx *t, const char *name, size_t length, uint32_t capacity, i
     }
     mailbox_leave(t);
     if (rc == ASHM_FULL) {
-        *rung = rung_meanwhile(a, seen);
+        rc = exchange_arm(a, seen, &rang);
+        *rung = rang;
+        rc = rc == 0 ? ASHM_FULL : rc;
     }
     return rc;
 }

@@ -19,11 +19,11 @@ deadline_of(const tx *t, uint64_t expiry)
 int exchange_send(tx *t, const char *channel, size_t channel_length, const void *body,
                   uint32_t length, uint64_t expiry, uint32_t capacity);
 
-/* As ashm_receive(). The bell is open if flags say ASHM_WAIT. */
+/* As ashm_receive(). */
 int exchange_receive(tx *t, const char *channel, size_t channel_length, unsigned flags,
                      uint64_t cookie, void *buffer, size_t size, ashm_received *out);
 
-/* As ashm_await_room(). The bell is open. */
+/* As ashm_await_room(). */
 int exchange_await_room(tx *t, const char *channel, size_t channel_length, uint32_t capacity,
                         int *rung);
 
@@ -31,6 +31,10 @@ int exchange_unwait(tx *t, const char *channel, size_t channel_length);
 
 /* As ashm_ready(), without the bell. */
 int exchange_ready(tx *t, uint64_t *cookies, size_t size, size_t *count);
+
+/* Arm the bell, made if there is none, unless something has come since its word was `seen`:
+ * *rung then. */
+int exchange_arm(ashm *a, uint64_t seen, bool *rung);
 
 /* Is there something for exchange_ready()? A hint, read without a lock; exact for
  * whatever was published before the doorbell's word was read. */

@@ -121,32 +121,54 @@ take_off(tx *t, channel_shm *c, uint32_t waiter)
     }
 }
 
-bool
-waiters_await(tx *t, uint32_t channel, uint32_t slot, uint64_t cookie)
+static uint32_t
+find(tx *t, uint32_t channel, uint32_t slot)
 {
-    channel_shm *c = channel_at(t, channel);
-    uint32_t waiter = c->waiters == 0 ? 0 : table_find_waiter(t, channel, slot);
-    waiter_shm *w;
+    return channel_at(t, channel)->waiters == 0 ? 0 : table_find_waiter(t, channel, slot);
+}
 
-    if (waiter == 0 && (waiter = add(t, channel, slot)) == 0) {
-        return false;
-    }
-    w = waiter_at(t, waiter);
+static void
+set_awaited(tx *t, uint32_t channel, uint32_t waiter, uint64_t cookie)
+{
+    waiter_shm *w = waiter_at(t, waiter);
+
     if (w->cookie != cookie) {
         tx_set64(t, &w->cookie, cookie);
     }
     if (w->state != WAITER_AWAITED) {
         tx_set32(t, &w->state, WAITER_AWAITED);
-        append(t, c, waiter);
+        append(t, channel_at(t, channel), waiter);
     }
+}
+
+bool
+waiters_await(tx *t, uint32_t channel, uint32_t slot, uint64_t cookie)
+{
+    uint32_t waiter = find(t, channel, slot);
+
+    if (waiter == 0 && (waiter = add(t, channel, slot)) == 0) {
+        return false;
+    }
+    set_awaited(t, channel, waiter, cookie);
     return true;
+}
+
+bool
+waiters_stay(tx *t, uint32_t channel, uint32_t slot, uint64_t cookie)
+{
+    uint32_t waiter = find(t, channel, slot);
+
+    if (waiter != 0) {
+        set_awaited(t, channel, waiter, cookie);
+    }
+    return waiter != 0;
 }
 
 bool
 waiters_leave(tx *t, uint32_t channel, uint32_t slot)
 {
     channel_shm *c = channel_at(t, channel);
-    uint32_t waiter = c->waiters == 0 ? 0 : table_find_waiter(t, channel, slot);
+    uint32_t waiter = find(t, channel, slot);
     waiter_shm *w;
     uint32_t state;
 

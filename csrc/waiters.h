@@ -26,6 +26,9 @@ waitlist_shm *waiters_list(const ashm *a, uint32_t mailbox, uint32_t slot);
 /* The slot counts as waiting for the channel. false: no memory for its record. */
 bool waiters_await(tx *t, uint32_t channel, uint32_t slot, uint64_t cookie);
 
+/* The same for one that has a record: false if it has none, and none is made. */
+bool waiters_stay(tx *t, uint32_t channel, uint32_t slot, uint64_t cookie);
+
 /* Tell the next waiter of this very channel, if there is one. */
 void waiters_ring(tx *t, channel_shm *channel);
 

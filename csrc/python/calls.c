@@ -19,8 +19,10 @@
 #include "ashm.h"
 #include "body.h"
 
-/* Bodies up to this size are received on the stack, others at the second attempt. */
-enum { SMALL = 16384 };
+enum {
+    SMALL = 16384, /* bodies up to this size are received on the stack, others at once more */
+    READY = 256    /* cookies that are asked for at a time */
+};
 
 static ashm *
 as_handle(PyObject *address)
@@ -114,46 +116,121 @@ receive_large(const reception *r, ashm_received *out, int *rc)
     }
 }
 
-/* receive(handle, channel, flags, cookie): a body; None: the channel is empty; or an int: what
- * else ashm_receive() returns, and 0 if the bell was rung while an empty channel was awaited.
- */
+/* A body; None: the channel is empty; or an int: what else ashm_receive() returns. */
 static PyObject *
-call_receive(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
+receive(const reception *r, ashm_received *out)
+{
+    char small[SMALL];
+    int rc = receive_into(r, small, sizeof small, out);
+
+    if (rc == 0) {
+        return PyBytes_FromStringAndSize(small, (Py_ssize_t)out->length);
+    }
+    if (rc == ASHM_BUFFER) {
+        PyObject *body = receive_large(r, out, &rc);
+
+        if (body != NULL || PyErr_Occurred() != NULL) {
+            return body;
+        }
+    }
+    if (rc == ASHM_EMPTY) {
+        Py_IncRef(Py_None); /* Py_RETURN_NONE of 3.12 would take it for immortal, in 3.11 too */
+        return Py_None;
+    }
+    return PyLong_FromLong(rc);
+}
+
+/* take(handle, channel): as receive() above. Nobody waits. */
+static PyObject *
+call_take(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
+{
+    reception r = {.flags = 0};
+    ashm_received out;
+
+    if (!has_arguments(2, n) ||
+        (r.name = PyUnicode_AsUTF8AndSize(arguments[1], &r.name_length)) == NULL) {
+        return NULL;
+    }
+    r.handle = as_handle(arguments[0]);
+    if (PyErr_Occurred() != NULL) {
+        return NULL;
+    }
+    return receive(&r, &out);
+}
+
+/* wait(handle, channel, flags, cookie): with ASHM_WAIT, (body, whether it goes on waiting) or
+ * (None, whether the bell was rung meanwhile); or an int, as above. */
+static PyObject *
+call_wait(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
 {
     reception r;
     ashm_received out;
-    char small[SMALL];
-    PyObject *body;
-    int rc;
+    PyObject *found, *pair;
 
     if (!has_arguments(4, n) ||
         (r.name = PyUnicode_AsUTF8AndSize(arguments[1], &r.name_length)) == NULL) {
         return NULL;
     }
     r.handle = as_handle(arguments[0]);
-    r.flags = (unsigned)PyLong_AsUnsignedLong(arguments[2]);
+    r.flags = ASHM_WAIT | (unsigned)PyLong_AsUnsignedLong(arguments[2]);
     r.cookie = PyLong_AsUnsignedLongLong(arguments[3]);
+    if (PyErr_Occurred() != NULL || (found = receive(&r, &out)) == NULL ||
+        PyLong_Check(found)) {
+        return PyErr_Occurred() != NULL ? NULL : found;
+    }
+    pair = PyTuple_Pack(2, found,
+                        (found == Py_None ? out.more : out.waiting) != 0 ? Py_True : Py_False);
+    Py_DecRef(found);
+    return pair;
+}
+
+/* ready(handle, cookies): appends to the list `cookies` those that there are, and returns what
+ * ashm_ready() does. */
+static PyObject *
+call_ready(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
+{
+    uint64_t cookies[READY];
+    size_t count;
+    ashm *handle;
+    int rc;
+
+    if (!has_arguments(2, n)) {
+        return NULL;
+    }
+    handle = as_handle(arguments[0]);
     if (PyErr_Occurred() != NULL) {
         return NULL;
     }
-    rc = receive_into(&r, small, sizeof small, &out);
-    if (rc == 0) {
-        return PyBytes_FromStringAndSize(small, (Py_ssize_t)out.length);
-    }
-    if (rc == ASHM_BUFFER) {
-        body = receive_large(&r, &out, &rc);
-        if (body != NULL || PyErr_Occurred() != NULL) {
-            return body;
+    do {
+        count = 0;
+        Py_BEGIN_ALLOW_THREADS rc = ashm_ready(handle, cookies, READY, &count);
+        Py_END_ALLOW_THREADS for (size_t i = 0; i < count; i++)
+        {
+            PyObject *cookie = PyLong_FromUnsignedLongLong(cookies[i]);
+            int failed = cookie == NULL || PyList_Append(arguments[1], cookie) != 0;
+
+            Py_DecRef(cookie);
+            if (failed) {
+                return NULL;
+            }
         }
-    }
-    if (rc == ASHM_EMPTY) {
-        if ((r.flags & ASHM_WAIT) != 0 && out.more != 0) {
-            return PyLong_FromLong(0);
-        }
-        Py_IncRef(Py_None); /* Py_RETURN_NONE of 3.12 would take it for immortal, in 3.11 too */
-        return Py_None;
-    }
+    } while (rc == 0 && count == READY);
     return PyLong_FromLong(rc);
+}
+
+/* arm(handle): True if something came meanwhile, False if not; or an int: what else ashm_arm()
+ * returns. */
+static PyObject *
+call_arm(PyObject *module, PyObject *argument)
+{
+    ashm *handle = as_handle(argument);
+    int rc, pending;
+
+    if (PyErr_Occurred() != NULL) {
+        return NULL;
+    }
+    Py_BEGIN_ALLOW_THREADS rc = ashm_arm(handle, &pending);
+    Py_END_ALLOW_THREADS return rc == 0 ? PyBool_FromLong(pending) : PyLong_FromLong(rc);
 }
 
 /* check(body): what ashm_check_body() returns. */
@@ -172,9 +249,9 @@ call_check(PyObject *module, PyObject *argument)
 #define FAST(function) (PyCFunction)(void (*)(void))(function), METH_FASTCALL
 
 static PyMethodDef functions[] = {
-    {"send", FAST(call_send), NULL},
-    {"receive", FAST(call_receive), NULL},
-    {"check", call_check, METH_O, NULL},
+    {"send", FAST(call_send), NULL}, {"take", FAST(call_take), NULL},
+    {"wait", FAST(call_wait), NULL}, {"ready", FAST(call_ready), NULL},
+    {"arm", call_arm, METH_O, NULL}, {"check", call_check, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };
 

@@ -64,7 +64,7 @@ def test_it_is_what_a_segment_takes(prefix):
     before = attachment.info()
     for number in range(2000):
         name = f"{base}{number}"
-        attachment.take_or_await(name, number, others=False)
+        attachment.take_or_await(name, number)
         for group in range(3):
             attachment.group_add(f"group-{number % 50}-{group}", name, lib.ASHM_NEVER, 10)
         attachment.send(name, bytes(300), 10**11, 10)

@@ -147,7 +147,7 @@ def test_the_size_of_waiting(attachment):
     found = bytes_each(
         attachment,
         "group_used",
-        lambda number: attachment.take_or_await(name(number), number, others=False),
+        lambda number: attachment.take_or_await(name(number), number),
     )
 
     assert found == pytest.approx(132 + 68, abs=EXACTLY)

@@ -16,15 +16,18 @@ GOOD = b"\x80"  # an empty dict
 
 def test_without_a_handle_nothing_is_open():
     assert _calls.send(NO_HANDLE, "a", GOOD, 1, 1) == lib.ASHM_CLOSED
-    assert _calls.receive(NO_HANDLE, "a", 0, 0) == lib.ASHM_CLOSED
+    assert _calls.take(NO_HANDLE, "a") == lib.ASHM_CLOSED
+    assert _calls.wait(NO_HANDLE, "a", 0, 1) == lib.ASHM_CLOSED
+    assert _calls.ready(NO_HANDLE, []) == lib.ASHM_CLOSED
+    assert _calls.arm(NO_HANDLE) == lib.ASHM_CLOSED
 
 
 def test_names_are_looked_at_first():
     assert _calls.send(NO_HANDLE, "a b", GOOD, 1, 1) == lib.ASHM_BAD_NAME
-    assert _calls.receive(NO_HANDLE, "ä", 0, 0) == lib.ASHM_BAD_NAME
-    assert _calls.receive(NO_HANDLE, "a\0", 0, 0) == lib.ASHM_BAD_NAME
+    assert _calls.take(NO_HANDLE, "ä") == lib.ASHM_BAD_NAME
+    assert _calls.wait(NO_HANDLE, "a\0", 0, 1) == lib.ASHM_BAD_NAME
     with pytest.raises(UnicodeEncodeError):
-        _calls.receive(NO_HANDLE, "\ud800", 0, 0)
+        _calls.take(NO_HANDLE, "\ud800")
 
 
 @pytest.mark.parametrize("capacity", [0, lib.ASHM_CAPACITY_MAX + 1, 2**32 + 1])
@@ -42,9 +45,15 @@ def test_a_capacity_is_not_cut_to_fit(capacity):
         (_calls.send, (NO_HANDLE, "a", bytearray(GOOD), 1, 1)),
         (_calls.send, (NO_HANDLE, "a", GOOD, 1.0, 1)),
         (_calls.send, ("", "a", GOOD, 1, 1)),
-        (_calls.receive, (NO_HANDLE, "a", 0)),
-        (_calls.receive, (NO_HANDLE, b"a", 0, 0)),
-        (_calls.receive, (NO_HANDLE, "a", None, 0)),
+        (_calls.take, (NO_HANDLE,)),
+        (_calls.take, (NO_HANDLE, b"a")),
+        (_calls.take, ("", "a")),
+        (_calls.wait, (NO_HANDLE, "a", 0)),
+        (_calls.wait, (NO_HANDLE, b"a", 0, 1)),
+        (_calls.wait, (NO_HANDLE, "a", None, 1)),
+        (_calls.ready, (NO_HANDLE,)),
+        (_calls.ready, ("", [])),
+        (_calls.arm, ("",)),
         (_calls.check, ("body",)),
     ],
 )
@@ -70,7 +79,7 @@ def test_none_is_counted(prefix):
     address = layer._attachment._handles.address
     before = sys.getrefcount(None)
     for _ in range(20_000):
-        assert _calls.receive(address, "a", 0, 0) is None
+        assert _calls.take(address, "a") is None
 
     assert sys.getrefcount(None) > before - 10_000
     run_alone(layer.close())
