@@ -327,10 +327,10 @@ class Attachment:
         """Take the oldest body of a channel, or count as waiting for it.
 
         The channel's name is one that `take` has been called with. `ready` will give `cookie`
-        when a message is there. Returns None and whether the bell was rung meanwhile: `ready` is
-        then to be called at once. Or the body, and whether this process goes on waiting for the
-        channel, which is empty then. It does with OTHERS, which says that other coroutines of
-        this process wait, and may with STAY: where that keeps no message from anybody else.
+        when a message is there. Returns None and whether the bell was rung meanwhile: `ready`
+        is then to be called at once. Or the body, and whether this process goes on waiting for
+        the channel, which is empty then. It does with OTHERS, which says that other coroutines
+        of this process wait, and may with STAY: where it keeps no message from anybody else.
         """
         address = self._handles.address
         found = _wait(address, channel, flags, cookie)

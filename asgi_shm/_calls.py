@@ -1,13 +1,15 @@
 """The native calls that every message makes, without cffi in between: csrc/python/calls.c.
 
-The functions of ashm.h take the address of a handle. Where they have nothing better they return
-its codes, 0 among them.
+The functions of ashm.h take the address of a handle, and return its codes, 0 among them, where
+they have nothing better:
 
-`send(handle, channel, body, expiry_ns, capacity)` returns a code. `take(handle, channel)` returns
-a body; None if there is none; or a code. `wait(handle, channel, flags, cookie)`, which sets
-ASHM_WAIT, returns a body and whether this process goes on waiting for the channel, which is empty
-then; None and whether the bell was rung meanwhile; or a code. `ready(handle, cookies)` appends to
-the list and returns a code. `arm(handle)` returns whether something came meanwhile, or a code.
+- `send(handle, channel, body, expiry_ns, capacity)`
+- `take(handle, channel)`: a body, or None if there is none
+- `wait(handle, channel, flags, cookie)`, which sets ASHM_WAIT: a body and whether this process
+  goes on waiting for the channel, which is empty then; or None and whether the bell was rung
+- `ready(handle, cookies)`, which appends to the list
+- `arm(handle)`: whether something came meanwhile
+
 `check(body)` returns a code of body.h.
 
 TypeError, OverflowError, UnicodeEncodeError: the arguments are not what they should be.

@@ -50,9 +50,9 @@ class _Entry:
     `missed` again. One of the two sees the other, and no lock is needed.
 
     Most coroutines come back for the next message. Where it keeps none from anybody else the
-    process goes on waiting natively meanwhile, and `quiet_since` is what `missed` was when it
-    last found the channel empty and did so. While they are the same, and no cookie has come,
-    whoever begins to wait need not look.
+    process goes on waiting natively meanwhile, and `quiet_since` is what `missed` was before it
+    last found the channel empty and did so. A cookie raises `missed`, too: while the two are
+    the same, whoever begins to wait need not look.
     """
 
     __slots__ = (
@@ -165,14 +165,7 @@ class Receiver:
                 missed = entry.missed
                 others = len(entry.inside) > 1
                 try:
-                    if watch.tick is None:
-                        self._watch(watch)
-                    if entry.quiet_since == missed:
-                        rung = not watch.arming and self._attachment.arm()
-                    else:
-                        body, rung = self._attachment.take_or_await(
-                            channel, entry.cookie, entry.stay | (OTHERS if others else 0)
-                        )
+                    body, rung = self._look(entry, watch, missed, others=others)
                 except LockTimeout as refused:
                     patience = patience or Patience(self._lock_timeout)
                     # Cancelled here: as below, and if it was woken it has the turn.
@@ -180,8 +173,6 @@ class Receiver:
                     continue
                 patience = None
                 if body is not None:
-                    if rung:  # which says here that the process goes on waiting
-                        entry.quiet_since = missed
                     if others != (len(entry.inside) > 1):
                         self._correct(entry, loop)
                     return body
@@ -202,6 +193,21 @@ class Receiver:
                 self._idle.add(entry)
             if body is None:
                 self._leave(entry, future)
+
+    def _look(
+        self, entry: _Entry, watch: _Watch, missed: int, *, others: bool
+    ) -> tuple[bytes | None, bool]:
+        """Take a body, or wait natively; then it returns whether the bell was rung."""
+        if watch.tick is None:
+            self._watch(watch)
+        if entry.quiet_since == missed:
+            return None, not watch.arming and self._attachment.arm()
+        body, waits = self._attachment.take_or_await(
+            entry.channel, entry.cookie, entry.stay | (OTHERS if others else 0)
+        )
+        if body is not None and waits:
+            entry.quiet_since = missed
+        return body, waits
 
     async def wait_for_room(self, channel: str, capacity: int, seconds: float) -> None:
         """Return when a channel that holds `capacity` messages may have room for one more.
@@ -413,7 +419,7 @@ class Receiver:
         for cookie in cookies:
             entry = self._by_cookie.get(cookie)
             if entry is not None:
-                entry.quiet_since = -1
+                entry.missed += 1  # the channel is not quiet
                 others -= self._wake(entry, running)
             elif cookie == ROOM:
                 self._wake_senders()

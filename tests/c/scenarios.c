@@ -355,6 +355,24 @@ receive_turn_for_others(ashm *a)
     return receive_my_turn(a, "work", ASHM_OTHERS);
 }
 
+/* The child waits for a channel of its own, and has a message. */
+static void
+child_awaits_its_own(ashm *a)
+{
+    char name[ASHM_NAME_MAX + 1];
+
+    EXPECT_EQ(wait_for(a, own_channel(a, "mine", name), 1), ASHM_EMPTY);
+    fill_channel(a, name, 1, 1);
+}
+
+static int
+receive_own_and_come_back(ashm *a)
+{
+    char name[ASHM_NAME_MAX + 1];
+
+    return receive_my_turn(a, own_channel(a, "mine", name), ASHM_STAY);
+}
+
 static void
 child_awaits_family(ashm *a)
 {
@@ -914,6 +932,9 @@ static const scenario SCENARIOS[] = {
      .child = child_awaits_work,
      .then = we_wait_behind_the_child,
      .awaited = "work"},
+    {.name = "receive: its turn, and comes back",
+     .operation = receive_own_and_come_back,
+     .child = child_awaits_its_own},
     {.name = "receive: its turn in a family",
      .operation = receive_family_turn,
      .child = child_awaits_family,

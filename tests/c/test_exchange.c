@@ -421,6 +421,72 @@ test_a_message_taken_ends_the_wait_unless_others_go_on(void)
     fixture_end(&s, a);
 }
 
+/* Take what was sent to a channel that is waited for, as somebody who will come back. */
+static void
+take_and_come_back(ashm *a, ashm *sender, const char *channel, const char *text, bool waiting)
+{
+    char buffer[100];
+    ashm_received out;
+
+    OK(put(sender, channel, text));
+    EXPECT_EQ(ready(a), 1);
+    OK(ashm_receive(a, channel, strlen(channel), ASHM_WAIT | ASHM_STAY, 1, buffer,
+                    sizeof buffer, &out));
+    EXPECT_EQ(out.waiting, waiting);
+}
+
+static void
+test_who_comes_back_to_a_channel_of_its_own_goes_on_waiting(void)
+{
+    segment s;
+    ashm *a = fixture_begin(&s), *b = segment_open(&s);
+    char own[ASHM_NAME_MAX + 1];
+
+    own_channel(a, "x", own);
+    EXPECT_EQ(wait_for(a, own, 1), ASHM_EMPTY);
+    take_and_come_back(a, b, own, "one", true);
+    take_and_come_back(a, b, own, "two", true);
+    OK(unwait(a, own));
+    OK(put(b, own, "three"));
+    EXPECT_EQ(ready(a), 0);
+    ashm_close(b);
+    fixture_end(&s, a);
+}
+
+static void
+test_nobody_stays_who_would_keep_a_message_from_somebody(void)
+{
+    segment s;
+    ashm *a = fixture_begin(&s), *b = segment_open(&s);
+    char own[ASHM_NAME_MAX + 1], family[ASHM_NAME_MAX + 1], text[100];
+    ashm_received out;
+
+    /* Others may want a message of a normal channel. */
+    EXPECT_EQ(wait_for(a, "work", 1), ASHM_EMPTY);
+    take_and_come_back(a, b, "work", "one", false);
+    OK(put(b, "work", "two"));
+    EXPECT_EQ(ready(a), 0);
+    /* One that is left is there already, and nothing tells of it. */
+    own_channel(a, "x", own);
+    EXPECT_EQ(wait_for(a, own, 1), ASHM_EMPTY);
+    OK(put(b, own, "left"));
+    take_and_come_back(a, b, own, "one", false);
+    EXPECT_TEXT(take(a, own), "one");
+    /* In other channels of the prefix there may be some. */
+    strcpy(family, own);
+    strchr(family, '!')[1] = '\0';
+    EXPECT_EQ(wait_for(a, family, 1), ASHM_EMPTY);
+    OK(put(b, own, "one"));
+    EXPECT_EQ(ready(a), 1);
+    OK(ashm_receive(a, family, strlen(family), ASHM_WAIT | ASHM_STAY, 1, text, sizeof text,
+                    &out));
+    EXPECT_EQ(out.waiting, 0);
+    OK(put(b, own, "two"));
+    EXPECT_EQ(ready(a), 0);
+    ashm_close(b);
+    fixture_end(&s, a);
+}
+
 static void
 test_a_message_that_was_taken_by_somebody_else(void)
 {
@@ -528,6 +594,8 @@ main(void)
     RUN(test_who_gives_up_passes_its_turn_on);
     RUN(test_who_waits_no_more_is_not_woken);
     RUN(test_a_message_taken_ends_the_wait_unless_others_go_on);
+    RUN(test_who_comes_back_to_a_channel_of_its_own_goes_on_waiting);
+    RUN(test_nobody_stays_who_would_keep_a_message_from_somebody);
     RUN(test_a_message_that_was_taken_by_somebody_else);
     RUN(test_who_waits_for_a_prefix_is_woken_by_any_of_its_channels);
     RUN(test_a_turn_goes_on_from_a_name_to_its_prefix);
