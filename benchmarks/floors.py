@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import statistics
 import tempfile
-from time import perf_counter_ns
+from collections.abc import Callable
+from functools import partial
+from time import perf_counter, perf_counter_ns
 from typing import ClassVar
 
 import msgpack
@@ -19,9 +22,12 @@ from .cping import round_trips_ns
 from .crew import Crew
 from .emptycall import load
 from .fifo import FifoEnd
+from .fifo_group import FifoMembers
 from .layers import Unsuitable
-from .measure import Batched, Figure, Outcome, Workload, percentiles
+from .measure import Batched, Figure, Outcome, Workload, collector_off, percentiles
 from .messages import message
+from .workloads import GROUP_SIZES
+from .workloads.fan_out import PACE, enough
 
 
 class Pack(Batched):
@@ -185,6 +191,55 @@ class FifoRoundTripOneProcessor(FifoRoundTrip):
     place = 0
 
 
+class FifoGroup(Workload):
+    """A message to a process that sleeps, and as many futures as members in it and in ours."""
+
+    figures: ClassVar = {
+        "call": Figure("the write that wakes the other process", "ns"),
+        "last": Figure("until the last future was woken", "ns"),
+    }
+
+    def __init__(self, members: int) -> None:
+        self.members = members
+        self.name = f"{members:,} bare futures woken in two processes"
+
+    async def prepare(self) -> None:
+        self.directory = tempfile.TemporaryDirectory(prefix="bench-fifo-")
+        path = f"{self.directory.name}/group"
+        os.mkfifo(path)
+        self.crew = Crew()
+        self.there = self.crew.start("fifo_members", place=1)
+        await self.there.ask("gather_members", count=self.members // 2, near=path)
+        self.far = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        self.here = FifoMembers()
+        await self.here.gather_members(self.members - self.members // 2)
+
+    async def run(self, seconds: float) -> Outcome:
+        pack = msgpack.Packer().pack
+        calls: list[int] = []
+        lasts: list[int] = []
+        with collector_off():
+            began = perf_counter()
+            while not enough(len(calls), perf_counter() - began, seconds):
+                await asyncio.gather(self.here.arm(), self.there.ask("arm"))
+                await asyncio.sleep(PACE)  # the other process sleeps
+                started = perf_counter_ns()
+                packed = pack(message(len(calls)))
+                os.write(self.far, packed)
+                calls.append(perf_counter_ns() - started)
+                self.here.hear(packed)
+                ends = await asyncio.gather(self.here.complete(), self.there.ask("complete"))
+                lasts.append(max(ends) - started)
+        return Outcome({"call": statistics.median(calls), "last": statistics.median(lasts)})
+
+    async def finish(self) -> None:
+        if hasattr(self, "here"):
+            await self.here.close()
+            os.close(self.far)
+        self.crew.stop()
+        self.directory.cleanup()
+
+
 class CRoundTrip(Workload):
     """A byte to another process and back, in C: what the system alone charges."""
 
@@ -205,7 +260,7 @@ class CRoundTripOneProcessor(CRoundTrip):
     place = 0
 
 
-FLOORS: dict[str, type[Workload]] = {
+FLOORS: dict[str, Callable[[], Workload]] = {
     "pack": Pack,
     "unpack": Unpack,
     "pack_unpack": PackUnpack,
@@ -215,6 +270,7 @@ FLOORS: dict[str, type[Workload]] = {
     "reader_future": ReaderFuture,
     "fifo": FifoRoundTrip,
     "fifo_one_processor": FifoRoundTripOneProcessor,
+    **{f"fifo_group_{size}": partial(FifoGroup, size) for size in GROUP_SIZES},
     "c": CRoundTrip,
     "c_one_processor": CRoundTripOneProcessor,
 }
@@ -227,12 +283,12 @@ BENEATH = {
     "round_trip_one_processor": {"fifo_one_processor": 1},
     "churn": {"empty_call": 2},
 }
-"""Which floors, and how many of each, the first figure of a workload stands on."""
+"""Which floors, and how many of each, a workload stands on."""
 
 
 def beneath(workload: str) -> dict[str, int]:
     """Say which floors, and how many of each, a workload cannot do without."""
-    kind, _, _size = workload.rpartition("_")
+    kind, _, size = workload.rpartition("_")
     if kind == "fan_out":
-        return {"pack": 1, "empty_call": 1}
+        return {f"fifo_group_{size}": 1}
     return BENEATH.get(workload) or BENEATH.get(kind) or {}

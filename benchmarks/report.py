@@ -8,6 +8,7 @@ then disturbs both sides.
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Iterator
 from typing import Any
 
@@ -75,7 +76,8 @@ def floor_tables(results: Results) -> Iterator[str]:
     """Write the floors, and how far above theirs our figures are."""
     for loop in results.header["plan"]["loops"]:
         rows = []
-        for floor, kind in FLOORS.items():
+        for floor, make in FLOORS.items():
+            kind = make()
             for figure, about in kind.figures.items():
                 values = list(results.values(CellKey(loop, floor), figure).values())
                 if values:
@@ -184,7 +186,7 @@ def as_json(results: Results) -> str:
 
 
 def _figures(key: CellKey) -> Any:
-    known = FLOORS[key.workload] if key.contender == FLOOR else blank(key.workload)
+    known = FLOORS[key.workload]() if key.contender == FLOOR else blank(key.workload)
     return known.figures
 
 
@@ -218,29 +220,26 @@ def _contender_rows(results: Results, loop: str, workload: str) -> Iterator[list
 def _above(results: Results, loop: str) -> Iterator[list[str]]:
     """Give how far each of our figures is above the sum of its floors."""
     for workload in WORKLOADS:
-        parts = beneath(workload)
-        if not parts:
+        floors = {key: (FLOORS[key](), count) for key, count in beneath(workload).items()}
+        if not floors:
             continue
-        main = next(iter(blank(workload).figures))
-        ours = results.values(CellKey(loop, workload, OURS), main)
-        ratios = []
-        for at, value in ours.items():
-            beds = [
-                results.values(CellKey(loop, floor), _main(floor)).get(at) for floor in parts
-            ]
-            if all(beds):
-                floor_ns = sum(
-                    n * (bed or 0) for n, bed in zip(parts.values(), beds, strict=True)
-                )
-                ratios.append(value / floor_ns)
-        if ratios:
-            middle = sorted(ratios)[len(ratios) // 2]
-            which = " + ".join(f"{n} × {FLOORS[key].name}" for key, n in parts.items())
-            yield [blank(workload).name, times(middle), which]
-
-
-def _main(floor: str) -> str:
-    return next(iter(FLOORS[floor].figures))
+        ours = blank(workload)
+        which = " + ".join(f"{count} × {floor.name}" for floor, count in floors.values())
+        shared = [
+            figure for figure in ours.figures
+            if all(figure in floor.figures for floor, _ in floors.values())
+        ]  # fmt: skip
+        for figure in shared:
+            ratios = []
+            for at, value in results.values(CellKey(loop, workload, OURS), figure).items():
+                beds = [results.values(CellKey(loop, key), figure).get(at) for key in floors]
+                if all(beds):
+                    counts = [count for _, count in floors.values()]
+                    bed = sum(n * (part or 0) for n, part in zip(counts, beds, strict=True))
+                    ratios.append(value / bed)
+            if ratios:
+                label = f"{ours.name}, {ours.figures[figure].label}"
+                yield [label, times(statistics.median(ratios)), which]
 
 
 def _median(results: Results, key: CellKey, figure: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from .attacher import Attacher
 from .blocking import SyncEcho
 from .fifo import FifoEnd
+from .fifo_group import FifoMembers
 from .layers import LayerSpec
 from .measure import collector_off
 from .messages import BODY, message
@@ -209,6 +210,7 @@ def doubled(numbers: list[int]) -> int:
 ROLES: dict[str, Callable[[Any], Any]] = {
     "echo": Echo,
     "fifo_echo": FifoEcho,
+    "fifo_members": FifoMembers,
     "sink": Sink,
     "source": Source,
     "members": Members,
