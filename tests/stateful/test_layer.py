@@ -45,7 +45,7 @@ BODIES = {"small": 1, "large": b"x" * 1500, "huge": "x" * 9000}
 FILLER = b"x" * 50_000
 bodies = st.sampled_from(sorted(BODIES))
 # None: as the layer's option says.
-expiries = st.sampled_from([None, None, 2.5])
+expiries = st.sampled_from([None, None, 2.5, 40.5])
 
 
 @pytest.fixture(autouse=True)
