@@ -400,7 +400,7 @@ class Attachment:
         found = None
         if code == 0:
             full = ffi.buffer(out.name, out.name_length)[:] if name[-1:] == b"!" else name
-            found = (full.decode("ascii"), buffer.view[: out.length])
+            found = (self._text(full), buffer.view[: out.length])
         rung = bool(code == _EMPTY and flags and out.more)
         if buffer.size == BUFFER_SIZE:
             self._buffers.append(buffer)
@@ -563,7 +563,7 @@ class Attachment:
             elif code:
                 raise self._error(code, group=group)
             else:
-                names += _names_in(ffi.buffer(buffer), count[0])
+                names += map(self._text, _names_in(ffi.buffer(buffer), count[0]))
         return names
 
     def group_count(self, group: str) -> int:
@@ -697,6 +697,13 @@ class Attachment:
             return self._busy()
         return error(code, self._config, channel=channel, **circumstances)
 
+    def _text(self, name: bytes) -> str:
+        """Return a name that stands in the segment; SegmentCorrupt if it can be none."""
+        try:
+            return name.decode("ascii")
+        except UnicodeDecodeError:
+            raise self._error(lib.ASHM_CORRUPT) from None
+
     def _busy(self, reached: Any = None) -> LockTimeout:
         pid, lock = ffi.new("int *"), ffi.new("char **")
         lib.ashm_blame(self._handles.current, pid, lock)
@@ -715,12 +722,12 @@ def _figures(struct: Any) -> SimpleNamespace:
     return SimpleNamespace(**{name: getattr(struct, name) for name in names})
 
 
-def _names_in(packed: Any, count: int) -> Iterator[str]:
+def _names_in(packed: Any, count: int) -> Iterator[bytes]:
     """Each name is a byte with its length, and that many more."""
     at = 0
     for _ in range(count):
         end = at + 1 + packed[at][0]
-        yield packed[at + 1 : end].decode("ascii")
+        yield packed[at + 1 : end]
         at = end
 
 

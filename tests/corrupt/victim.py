@@ -12,7 +12,7 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from asgi_shm import AsgiShmError, ChannelFull, ShmChannelLayer
+from asgi_shm import AsgiShmError, ChannelFull, ShmChannelLayer, SyncShmChannelLayer
 from asgi_shm.inspect import Observer
 from tests.corrupt.image import FAMILY, GROUPS, NORMAL, OPTIONS
 
@@ -52,7 +52,20 @@ async def use(layer: ShmChannelLayer, own: list[str]) -> None:
         await attempt(layer.group_add(GROUPS[0], channel))
     for group in [*GROUPS, "new"]:
         await attempt(layer.group_send(group, {"type": "more"}))
+        await attempt(layer.group_send(group, {"type": "more"}, exclude=own, report=True))
         await attempt(layer.group_discard(group, "member.1"))
+        await attempt(layer.group_channels(group))
+        await attempt(layer.group_count(group))
+    for channel in [*NORMAL[:2], *own]:
+        await attempt(layer.channel_statistics(channel))
+        await attempt(layer.discard_all(channel))
+    await attempt(layer.global_statistics())
+    with SyncShmChannelLayer(prefix=layer.config.prefix, lock_timeout=LOCK_TIMEOUT) as other:
+        for group in GROUPS[:2]:
+            with contextlib.suppress(AsgiShmError), other.watch_group(group) as watch:
+                watch.get(timeout=0)
+        with contextlib.suppress(AsgiShmError):
+            other.receive(["family!"])
     for _ in range(3):
         await receive_all(layer, [*NORMAL, "family!", *FAMILY, *own, "empty.1", "new"])
     attachment = layer._attachment
