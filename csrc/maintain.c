@@ -4,7 +4,7 @@
 #include <errno.h>
 
 /* Sweep a table in so many ticks. */
-enum { SWEEP_TICKS = 16, SWEEP_MIN = 64 };
+enum { SWEEP_TICKS = 16, SWEEP_MIN = 256 };
 
 #define RECLAIM_INTERVAL (10 * NS_PER_MS)
 
