@@ -49,7 +49,7 @@ enum {
     TABLE_BUCKETS_PER_PAGE = PAGE_SIZE_SHM / 4,
     TABLE_BUCKETS_MAX = TABLE_BUCKETS_PER_PAGE * (PAGE_SIZE_SHM / 4),
     FILTER_BUCKETS = 128,
-    BROADCASTS = 64,      /* entries of a broadcast ring; a power of two */
+    BROADCASTS = 128,     /* entries of a broadcast ring; a power of two */
     INLINE_ENTRIES = 2,   /* of a queue, in the channel record */
     ENTRIES_PER_PAGE = 256,
     BELL_WORDS = ASHM_SLOTS / 64
@@ -315,8 +315,8 @@ typedef struct slot_shm {
     lane_counters before; /* what its lanes had counted, in sum, when it was claimed */
     char command[ASHM_COMMAND_MAX + 1]; /* command line, cut; for people */
     mailbox_shm mailbox;
-    uint8_t pad3[PAGE_SIZE_SHM - 2 * CACHE_LINE - sizeof(lane_counters) - ASHM_COMMAND_MAX - 1 -
-                 sizeof(mailbox_shm)];
+    uint8_t pad3[2 * PAGE_SIZE_SHM - 2 * CACHE_LINE - sizeof(lane_counters) - ASHM_COMMAND_MAX -
+                 1 - sizeof(mailbox_shm)];
     lane_shm lanes[LANES];
 } slot_shm;
 
@@ -356,7 +356,7 @@ _Static_assert(sizeof(member_shm) == 48, "at most 64 bytes for a membership");
 _Static_assert(sizeof(waiter_shm) == 56, "layout");
 _Static_assert(sizeof(waitlist_shm) == 16, "layout");
 _Static_assert(sizeof(lane_shm) == PAGE_SIZE_SHM, "layout");
-_Static_assert(sizeof(slot_shm) == (1 + LANES) * PAGE_SIZE_SHM, "layout");
+_Static_assert(sizeof(slot_shm) == (2 + LANES) * PAGE_SIZE_SHM, "layout");
 _Static_assert(offsetof(slot_shm, bell) == CACHE_LINE, "layout");
 _Static_assert(offsetof(header_shm, memory_lock) == 2 * CACHE_LINE, "layout");
 _Static_assert(sizeof(header_shm) <= PAGE_SIZE_SHM, "layout");

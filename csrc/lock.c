@@ -2,6 +2,8 @@
  * docs/models/nested.pml. */
 #include "lock.h"
 
+#include <sched.h>
+
 #include "recover.h"
 
 const char LOCK_COMMONS[] = "commons", LOCK_MAILBOX[] = "mailbox", LOCK_MEMORY[] = "memory";
@@ -13,6 +15,9 @@ enum { SPINS = 200 };
 
 /* So long after somebody gave up on a lock others of its handle do not wait for it. */
 #define STUCK_TIME (20 * NS_PER_MS)
+
+/* So long it takes at most to wake who sleeps, on a machine that is not overloaded. */
+#define WAKING_TIME (NS_PER_MS / 10)
 
 static sem_t *
 lock_semaphore(const ashm *a, const lock_shm *lock)
@@ -156,4 +161,16 @@ lock_wait(lock_party *party, lock_shm *lock, const char *what)
     lane_count(&counters->lock_waits, 1);
     lane_count(&counters->lock_wait_ns, clock_monotonic() - began);
     return rc;
+}
+
+int
+lock_let_in(lock_party *party, lock_shm *lock, const char *what)
+{
+    uint64_t until = clock_monotonic() + WAKING_TIME;
+
+    lock_release(party->a, lock);
+    while (load_relaxed64(&lock->word) == 0 && clock_monotonic() < until) {
+        sched_yield(); /* he may need this processor */
+    }
+    return lock_acquire(party, lock, what);
 }

@@ -86,6 +86,17 @@ lock_acquire(lock_party *party, lock_shm *lock, const char *what)
     return lock_wait(party, lock, what);
 }
 
+/* Does somebody sleep until it is free? */
+static inline bool
+lock_is_awaited(const lock_shm *lock)
+{
+    return (load_relaxed64(&lock->word) & LOCK_WAITERS) != 0;
+}
+
+/* Give it back to whoever sleeps, and take it again once he has had it, or does not come at
+ * once. As lock_acquire(): if it fails it is not held. */
+int lock_let_in(lock_party *party, lock_shm *lock, const char *what);
+
 /* Killed before the exchange: a waiter recovers. After it, before the post: a
  * waiter sleeps to the end of its slice. */
 static inline void

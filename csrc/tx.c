@@ -113,6 +113,21 @@ tx_leave(tx *t)
     lock_release(t->party.a, &mailbox->lock);
 }
 
+int
+tx_let_in(tx *t)
+{
+    mailbox_shm *mailbox = t->mailbox;
+    int rc = 0;
+
+    ASHM_DEBUG_CHECK(t->lane->count == 0 && !t->memory);
+    if (lock_is_awaited(&mailbox->lock)) {
+        t->mailbox = NULL;
+        rc = lock_let_in(&t->party, &mailbox->lock, LOCK_MAILBOX);
+        t->mailbox = rc == 0 ? mailbox : NULL;
+    }
+    return rc;
+}
+
 bool
 tx_memory(tx *t)
 {

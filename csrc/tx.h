@@ -53,6 +53,8 @@ void tx_open_dead(ashm *a, uint32_t slot, uint32_t lane, tx *t);
 
 int tx_enter(tx *t, uint32_t mailbox); /* 0 or an error; nothing is held then */
 void tx_leave(tx *t);                  /* after a commit */
+int
+tx_let_in(tx *t); /* after a commit: who waits for the mailbox has it first; as tx_enter() */
 bool tx_memory(tx *t);                 /* false: `fault` is set */
 
 int tx_commit(tx *t);

@@ -652,7 +652,7 @@ static void
 broadcast_ring_is_full(lab *l)
 {
     name_ours(l);
-    OK(join(l->stage, "room", ours));
+    OK(ashm_group_add(l->stage, "room", 4, ours, strlen(ours), ASHM_NEVER, 2 * BROADCASTS));
     for (uint32_t i = 1; i <= BROADCASTS; i++) {
         OK(lab_group_send(l->stage, "room", i, SMALL));
     }
@@ -1126,8 +1126,10 @@ all_wraps(lab *l)
 {
     name_ours(l);
     OK(join(l->stage, "room", ours));
-    tell_ours(l, 1, BROADCASTS - 2);
-    take_from(l->stage, ours, BROADCASTS - 3);
+    tell_ours(l, 1, BROADCASTS / 2); /* a channel has room for so many */
+    take_from(l->stage, ours, BROADCASTS / 2);
+    tell_ours(l, BROADCASTS / 2 + 1, BROADCASTS / 2 - 2);
+    take_from(l->stage, ours, BROADCASTS / 2 - 3);
     tell_ours(l, BROADCASTS - 1, 4);
     ring_wraps(l);
     OK(join(l->stage, "room", "work"));
@@ -1163,7 +1165,7 @@ send_to_four(ashm *a)
 static int
 send_more_to_ours(ashm *a)
 {
-    return send_to(a, ours, MORE, 100);
+    return send_to(a, ours, MORE, 2 * BROADCASTS);
 }
 
 static void
