@@ -106,7 +106,7 @@ def test_what_is_there_at_first(attachment, prefix):
     files = [SHM / name for name in leftovers(prefix)]
 
     assert sum(file.stat().st_blocks * 512 for file in files) == pytest.approx(
-        147_000, abs=5000
+        168_000, abs=5000
     )
 
 
