@@ -27,7 +27,7 @@ def test_ls(tool, prefix, site):
     heads, row = lines(tool("ls", prefix))
 
     assert " ".join(heads.split()) == "PREFIX VERSION SIZE USED PROCESSES AGE OWNER MODE"
-    assert row.split()[:4] == [prefix, str(segment.LAYOUT_VERSION), "132", "MB"]
+    assert row.split()[:4] == [prefix, str(segment.LAYOUT_VERSION), "133", "MB"]
     assert row.split()[6] == "1"
     assert row.split()[-1] == "644"
 
