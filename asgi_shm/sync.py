@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ._base import CLOSE_LIMIT, Delivery, LayerBase, check_timeout, delivery_of, random_part
 from ._blocking import BlockingReceiver
-from ._names import checked, refusal
+from ._names import checked, encoded, refusal
 from ._patience import Patience
 from ._watching import GroupWatch
 from .errors import ChannelFull, InvalidName, LockTimeout, MemoryFull
@@ -207,7 +207,7 @@ class SyncShmChannelLayer(LayerBase):
 
         Spec: "new_channel".
         """
-        if pattern[-1:] in {"!", "?"}:
+        if encoded(pattern, "channel")[-1:] in {b"!", b"?"}:
             name = pattern + "".join(_random.choices(string.ascii_letters, k=_LETTERS))
             checked(name, "channel")
             return name

@@ -104,7 +104,7 @@ def test_a_new_channel_of_this_process(make_layer):
     with pytest.raises(NotOwner):
         other.receive([name])
     assert one.receive([name.partition("!")[0] + "!"]) == (name, {})
-    for pattern in ("a b!", "!", "a!b!", "a b"):
+    for pattern in ("a b!", "!", "a!b!", "a b", 5):
         with pytest.raises(InvalidName):
             one.new_channel(pattern)
 
