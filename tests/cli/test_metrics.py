@@ -101,6 +101,8 @@ def server(prefix, site):
         [sys.executable, "-m", "asgi_shm", "metrics", "--port", "0", "--prefix", prefix],
         stderr=subprocess.PIPE,
         text=True,
+        # Whoever runs the tests in the background has them ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     yield process
     process.kill()
