@@ -1,7 +1,7 @@
 """A process that is stopped inside an operation holds its locks; nobody takes them from it.
 
-To verify is to hold every lock for a while, so a process that does nothing else is nearly
-always stopped with all of them held.
+To verify is to hold every lock for a while, so a process that does nothing else is soon
+stopped with all of them held.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from asgi_shm import LockTimeout
+from asgi_shm.inspect import Observer
 from tests.support import TIMEOUT, receive_nowait, run_alone, soon
 
 if TYPE_CHECKING:
@@ -46,18 +47,19 @@ async def hold_every_lock(layer: Any, say: Any) -> None:
 class Stopped:
     """A process that was stopped with the locks held."""
 
-    def __init__(self, peer: Peer, layer: Any) -> None:
+    def __init__(self, peer: Peer, prefix: str) -> None:
         self._peer = peer
         self.pid: int = peer.pid
         peer.begin(hold_every_lock)
         assert peer.hear() == "ready"
-        while True:
-            os.kill(self.pid, signal.SIGSTOP)
-            try:
-                layer._attachment.send("probe", b"\x80", 10**9, 100_000)
-            except LockTimeout:
-                return
-            os.kill(self.pid, signal.SIGCONT)
+        with Observer(prefix) as segment:
+            while True:
+                os.kill(self.pid, signal.SIGSTOP)
+                os.waitid(os.P_PID, self.pid, os.WSTOPPED)
+                # Memory's lock is the last that is taken, and the first that is let go.
+                if ("memory", self.pid) in {(lock.what, lock.pid) for lock in segment.locks()}:
+                    return
+                os.kill(self.pid, signal.SIGCONT)
 
     def go_on(self) -> None:
         """Finish the operation, and do no other."""
@@ -69,8 +71,8 @@ class Stopped:
 
 
 @pytest.fixture
-def stop(make_peer: Callable[..., Peer]) -> Callable[[Any], Stopped]:
-    return lambda layer: Stopped(make_peer(), layer)
+def stop(make_peer: Callable[..., Peer], prefix: str) -> Callable[[], Stopped]:
+    return lambda: Stopped(make_peer(), prefix)
 
 
 CALLS: dict[str, Callable[[Any], Awaitable[Any]]] = {
@@ -92,7 +94,7 @@ async def fill(layer: Any) -> None:
 async def test_who_holds_the_lock_is_named_in_time(make_layer, stop, name):
     layer = make_layer(lock_timeout=SHORT)
     await fill(layer)
-    stopped = stop(layer)
+    stopped = stop()
 
     with pytest.raises(LockTimeout, match=rf"process {stopped.pid} holds the \w+ lock"):
         await soon(CALLS[name](layer))
@@ -104,7 +106,7 @@ async def test_the_event_loop_runs_on(make_layer, stop, name):
     """A call that held it up would do so for longer than soon() waits."""
     layer = make_layer(lock_timeout=4 * TIMEOUT)
     await fill(layer)
-    stopped = stop(layer)
+    stopped = stop()
 
     async def run_on() -> None:
         call = asyncio.ensure_future(CALLS[name](layer))
@@ -119,7 +121,7 @@ async def test_the_event_loop_runs_on(make_layer, stop, name):
 async def test_many_callers_are_refused_together(make_layer, stop):
     """That they do not wait one after the other, tests/c/test_busy.c shows."""
     layer = make_layer(lock_timeout=SHORT)
-    stopped = stop(layer)
+    stopped = stop()
 
     refused = await soon(
         asyncio.gather(
@@ -138,7 +140,7 @@ async def test_calls_go_on_by_themselves(make_layer, stop, how):
     mine = await layer.new_channel()
     await layer.group_add("group", mine)
     await layer.group_add("group", "common")
-    stopped = stop(layer)
+    stopped = stop()
 
     calls = [
         asyncio.ensure_future(call)
@@ -167,7 +169,7 @@ async def test_a_receiver_that_waits_is_not_ended_by_it(make_layer, stop, make_p
     layer = make_layer(lock_timeout=SHORT)
     receiver = asyncio.ensure_future(layer.receive("channel"))
     await asyncio.sleep(0)
-    stopped = stop(layer)
+    stopped = stop()
 
     _, waiting = await asyncio.wait([receiver], timeout=2 * SHORT)
     assert waiting == {receiver}
@@ -190,7 +192,7 @@ async def test_a_cancelled_receiver_gives_its_turn_back_later(make_layer, stop, 
     peer.begin(receive, "channel")
     assert peer.hear() == "waiting"
     run_alone(layer.send("channel", MESSAGE))  # the turn is this process's: it came first
-    stopped = stop(layer)
+    stopped = stop()
     receiver.cancel()
     await asyncio.wait([receiver], timeout=0.05)
 
@@ -214,7 +216,7 @@ async def test_a_turn_that_cannot_be_had_is_not_asked_for_without_a_pause(
     receivers = [asyncio.ensure_future(layer.receive(name)) for name in ("channel", "other")]
     await asyncio.sleep(0)
     run_alone(layer.send("channel", MESSAGE))
-    stopped = stop(layer)
+    stopped = stop()
     armed = []
     arm = layer._attachment.arm
     monkeypatch.setattr(layer._attachment, "arm", lambda: armed.append(1) or arm())
@@ -231,7 +233,7 @@ async def test_a_layer_closes_nevertheless(make_layer, stop, layer):
     closing = make_layer()
     channel = await closing.new_channel()
     await layer.group_add("group", channel)
-    stopped = stop(closing)
+    stopped = stop()
 
     await soon(closing.close())
     stopped.kill()
@@ -244,7 +246,7 @@ def test_a_thread_waits_for_as_long(make_layer, stop):
     """A coroutine that is driven without any loop has nothing else to do."""
     layer = make_layer(lock_timeout=TIMEOUT)
     run_alone(layer.new_channel())
-    stopped = stop(layer)
+    stopped = stop()
     killer = threading.Timer(0.1, stopped.kill)
     killer.start()
     run_alone(layer.send("channel", MESSAGE))
