@@ -318,7 +318,9 @@ class Attachment:
         except (TypeError, UnicodeEncodeError):
             raise refusal(channel, "channel") from None
         if isinstance(found, int):
-            return self._take_anew(found, address, channel)
+            found = self._once_more(found, address, _take, channel)
+            if isinstance(found, int):
+                raise self._error(found, channel)
         return found
 
     def take_or_await(
@@ -335,41 +337,25 @@ class Attachment:
         address = self._handles.address
         found = _wait(address, channel, flags, cookie)
         if isinstance(found, int):
-            return self._take_or_await_anew(found, address, channel, cookie, flags)
+            found = self._once_more(found, address, _wait, channel, cookie, flags)
+            if isinstance(found, int):
+                raise self._error(found, channel)
         return found
 
     def _send_anew(  # noqa: PLR0917
         self, code: int, address: int, channel: str, body: bytes, expiry_ns: int, capacity: int
     ) -> None:
         """Send did not succeed at the first attempt: say why, or make the second."""
-        if code in _NOT_OPEN:
-            address = self._address_after(code, address)
-            code = _send(address, channel, body, expiry_ns, capacity)
+        code = self._once_more(code, address, _send, channel, body, expiry_ns, capacity)
         if code:
             raise self._error(code, channel, size=len(body), capacity=capacity)
 
-    def _take_anew(self, code: int, address: int, channel: str) -> bytes | None:
-        if code in _NOT_OPEN:
-            address = self._address_after(code, address)
-            found = _take(address, channel)
-            if not isinstance(found, int):
-                return found
-            code = found
-        raise self._error(code, channel)
-
-    def _take_or_await_anew(
-        self, code: int, address: int, channel: str, cookie: int, flags: int
-    ) -> tuple[bytes | None, bool]:
-        if code in _NOT_OPEN:
-            address = self._address_after(code, address)
-            found = _wait(address, channel, flags, cookie)
-            if not isinstance(found, int):
-                return found
-            code = found
-        raise self._error(code, channel)
-
-    def _address_after(self, code: int, address: int) -> int:
-        return _address(self._open_after(code, ffi.cast("ashm *", address)))
+    def _once_more(self, code: int, address: int, call: Any, *arguments: Any) -> Any:
+        """Return `code`; or call again, if the segment was not open or was replaced."""
+        if code not in _NOT_OPEN:
+            return code
+        handle = self._open_after(code, ffi.cast("ashm *", address))
+        return call(_address(handle), *arguments)
 
     def take_named(self, channel: str) -> tuple[str, bytes] | None:
         """As `take`, with the full name of the channel that the body was in."""
@@ -449,8 +435,7 @@ class Attachment:
         code = _ready(address, found)
         if code == 0:
             return found, None
-        if code in _NOT_OPEN:
-            code = _ready(self._address_after(code, address), found)
+        code = self._once_more(code, address, _ready, found)
         if code == _BUSY:
             return found, self._busy()
         if code:
@@ -461,11 +446,11 @@ class Attachment:
         """Arm the bell; True if something came meanwhile: call `ready` instead of waiting."""
         address = self._handles.address
         rung = _arm(address)
-        if not isinstance(rung, bool) and rung in _NOT_OPEN:
-            rung = _arm(self._address_after(rung, address))
-        if isinstance(rung, bool):
-            return rung
-        raise self._error(rung)
+        if not isinstance(rung, bool):
+            rung = self._once_more(rung, address, _arm)
+            if not isinstance(rung, bool):
+                raise self._error(rung)
+        return rung
 
     # -- groups -------------------------------------------------------------------------
 

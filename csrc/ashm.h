@@ -122,7 +122,7 @@ ASHM_API int ashm_send(ashm *handle, const char *channel, size_t channel_length,
                        const void *body, size_t length, uint64_t expiry, uint32_t capacity);
 
 enum {
-    ASHM_WAIT = 1,   /* wait: if there is no message, count this process as waiting */
+    ASHM_WAIT = 1,  /* wait: if there is no message, count this process as waiting */
     ASHM_OTHERS = 2, /* with ASHM_WAIT: others in this process wait for the channel, too */
     ASHM_STAY = 4    /* with ASHM_WAIT: go on waiting if it costs nobody anything */
 };
@@ -130,7 +130,7 @@ enum {
 typedef struct {
     size_t length;         /* bytes of the body */
     uint32_t more;         /* messages that remain in the channel */
-    uint32_t waiting; /* 1: this process goes on waiting for the channel, which is empty */
+    uint32_t waiting;      /* 1: this process goes on waiting for it, and it is empty */
     uint32_t name_length;
     char name[ASHM_NAME_MAX + 1]; /* the full name of the channel it was in */
 } ashm_received;
@@ -211,7 +211,7 @@ ASHM_API int ashm_group_send(ashm *handle, const char *group, size_t group_lengt
 
 typedef struct {
     uint64_t delivered; /* to so many members */
-    uint64_t full; /* so many missed it, for want of room */
+    uint64_t full;      /* so many missed it, for want of room */
 } ashm_delivery;
 
 /* As ashm_group_send(), but for the members in `exclude`, where each name is a byte with its
@@ -235,9 +235,9 @@ ASHM_API int ashm_group_members(ashm *handle, const char *group, size_t group_le
 
 typedef struct {
     uint32_t pending; /* unread messages */
-    uint32_t sent; /* messages put into it, modulo 2^32, and */
-    uint32_t full; /* messages it was too full for, since it was last unused */
-    uint64_t age; /* of the oldest unread message */
+    uint32_t sent;    /* messages put into it, modulo 2^32, and */
+    uint32_t full;    /* messages it was too full for, since it was last unused */
+    uint64_t age;     /* of the oldest unread message */
 } ashm_channel;
 
 /* What is in a channel now. All zero for one that is not in use. */
@@ -262,13 +262,13 @@ ASHM_API int ashm_verify(ashm *handle, char *report, size_t size);
 
 typedef struct {
     uint64_t segment_size;
-    uint64_t message_memory; /* bytes the segment was formatted with */
+    uint64_t message_memory;   /* bytes the segment was formatted with */
     uint64_t group_memory;
-    uint64_t message_used; /* bytes of pages in use */
+    uint64_t message_used;     /* bytes of pages in use */
     uint64_t group_used;
-    uint64_t clock; /* now, on the segment's clock */
-    uint32_t attached; /* slots in use */
-    uint32_t slot; /* this process's, or ASHM_SLOTS */
+    uint64_t clock;            /* now, on the segment's clock */
+    uint32_t attached;         /* slots in use */
+    uint32_t slot;             /* this process's, or ASHM_SLOTS */
     uint64_t channels, groups, memberships, messages; /* records; queued messages */
     /* The counters: ashm_counters() says what each is. */
     uint64_t sent, received, full, expired;
@@ -290,7 +290,7 @@ ASHM_API int ashm_get_info(ashm *handle, ashm_info *info);
  * process's own channels, and of those of no process. Quick, whatever is in the segment. */
 typedef struct {
     uint64_t own_full, own_expired, common_full, common_expired;
-    uint32_t slot; /* this process's */
+    uint32_t slot;  /* this process's */
     uint32_t first; /* no process has a lower one: it tells of the common ones */
 } ashm_losses;
 
@@ -319,13 +319,13 @@ ASHM_API void ashm_observe_end(ashm_observer *observer);
 ASHM_API int ashm_see_info(ashm_observer *observer, ashm_info *info);
 
 typedef struct {
-    uint32_t pid; /* as its own namespace sees it */
+    uint32_t pid;        /* as its own namespace sees it */
     uint32_t generation;
-    uint32_t alive; /* 0: it was killed, and nobody has looked after the segment since */
-    uint32_t waiting; /* channels that it waits for, or was just told of */
+    uint32_t alive;      /* 0: it was killed, and nobody has looked after the segment since */
+    uint32_t waiting;    /* channels that it waits for, or was just told of */
     uint32_t broadcasts; /* group messages that wait for their way to members in it */
-    uint64_t pending; /* unread messages in its own channels */
-    uint64_t age; /* since it claimed the slot */
+    uint64_t pending;    /* unread messages in its own channels */
+    uint64_t age;        /* since it claimed the slot */
     /* Counters since then: ashm_counters(). */
     uint64_t sends, group_sends, receives, gone, unsent, rings, lock_waits, lock_wait_ns;
     char command[ASHM_COMMAND_MAX + 1]; /* its command line, cut */
@@ -335,13 +335,13 @@ typedef struct {
 ASHM_API int ashm_see_process(ashm_observer *observer, uint32_t slot, ashm_seen_process *out);
 
 typedef struct {
-    uint32_t slot; /* of the process whose channel it is; ASHM_SLOTS: anybody's */
-    uint32_t pending; /* unread messages */
+    uint32_t slot;     /* of the process whose channel it is; ASHM_SLOTS: anybody's */
+    uint32_t pending;  /* unread messages */
     uint32_t capacity; /* 0: nobody has sent to it */
-    uint32_t waiting; /* processes that wait for it and were not told of a message */
-    uint32_t sent; /* messages put into it, modulo 2^32, as long as it was in use */
-    uint32_t full; /* messages that it was too full for, likewise */
-    uint64_t age; /* of the oldest unread message */
+    uint32_t waiting;  /* processes that wait for it and were not told of a message */
+    uint32_t sent;     /* messages put into it, modulo 2^32, as long as it was in use */
+    uint32_t full;     /* messages that it was too full for, likewise */
+    uint64_t age;      /* of the oldest unread message */
     char name[ASHM_NAME_MAX + 1];
 } ashm_seen_channel;
 
@@ -369,7 +369,7 @@ ASHM_API int ashm_see_members(ashm_observer *observer, uint64_t *cursor, ashm_se
                               size_t size, size_t *count);
 
 typedef struct {
-    size_t length; /* bytes of the body */
+    size_t length;   /* bytes of the body */
     uint64_t age;
     uint64_t expiry; /* what is left of it; ASHM_NEVER */
 } ashm_seen_message;
@@ -383,8 +383,8 @@ ASHM_API int ashm_see_message(ashm_observer *observer, const char *channel,
 /* A lock that is held just now. */
 typedef struct {
     const char *what; /* "memory", "commons" or "mailbox" */
-    uint32_t slot; /* of the mailbox; else ASHM_SLOTS */
-    uint32_t holder; /* its slot */
+    uint32_t slot;    /* of the mailbox; else ASHM_SLOTS */
+    uint32_t holder;  /* its slot */
     uint32_t pid;
     uint32_t waited; /* somebody sleeps until it is free */
 } ashm_seen_lock;

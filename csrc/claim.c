@@ -383,8 +383,8 @@ move_in(ashm *a, uint32_t index)
     slot->since = handle_now(a);
     read_command(command);
     memcpy(slot->command, command, sizeof command); /* nobody knows the slot yet */
-    lanes_sum(slot,
-              &slot->before); /* what we count can be told from what earlier holders did */
+    /* So that what we count can be told from what earlier holders did. */
+    lanes_sum(slot, &slot->before);
     store_relaxed64(&slot->bell, 0);
     if (!SABOTAGE(OLD_NEWS)) {
         atomic_store_explicit(&slot->room, 0, memory_order_relaxed);

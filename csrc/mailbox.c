@@ -169,15 +169,26 @@ settle_first(tx *t, ashm_delivery *report)
     return rc;
 }
 
-/* *last is what became of the broadcast that was appended last. */
+/* *last is what became of the broadcast that was appended last. So many `stretches` end with
+ * others being let in, if nothing that was read of the mailbox is needed any more; if they keep
+ * it, it is not held then. */
 static int
-settle(tx *t, ashm_delivery *last)
+settle(tx *t, ashm_delivery *last, unsigned stretches)
 {
+    uint64_t deliveries = 0;
     int rc;
 
     while (broadcasts(t) != 0) {
         if ((rc = settle_first(t, last)) != 0) {
             return rc;
+        }
+        deliveries += last->delivered + last->full;
+        if (deliveries >= STRETCH && stretches > 0) {
+            deliveries = 0;
+            stretches--;
+            if ((rc = tx_let_in(t)) != 0) {
+                return rc;
+            }
         }
     }
     return tx_commit(t);
@@ -188,43 +199,17 @@ mailbox_settle(tx *t)
 {
     ashm_delivery last;
 
-    return settle(t, &last);
-}
-
-/* The same where nothing has been read of the mailbox yet, so that others may come in
- * between. If they keep it, it is not held any more. */
-static int
-settle_in_stretches(tx *t)
-{
-    uint64_t deliveries = 0;
-    unsigned stretches = 0;
-    int rc;
-
-    while (broadcasts(t) != 0) {
-        ashm_delivery last = {0};
-
-        if ((rc = settle_first(t, &last)) != 0) {
-            return rc;
-        }
-        deliveries += last.delivered + last.full;
-        if (deliveries >= STRETCH && stretches < STRETCHES) {
-            deliveries = 0;
-            stretches++;
-            if ((rc = tx_let_in(t)) != 0) {
-                return rc;
-            }
-        }
-    }
-    return tx_commit(t);
+    return settle(t, &last, 0);
 }
 
 int
 mailbox_enter(tx *t, uint32_t index)
 {
+    ashm_delivery last;
     int rc = tx_enter(t, index);
 
     if (rc == 0 && ASHM_UNLIKELY(broadcasts(t) != 0 || t->fault != 0)) {
-        if ((rc = settle_in_stretches(t)) != 0) {
+        if ((rc = settle(t, &last, STRETCHES)) != 0) {
             if (t->mailbox != NULL) {
                 tx_leave(t);
             }
@@ -363,7 +348,7 @@ broadcast_to(tx *t, uint32_t group, const broadcast *b, bool *sent)
     }
     rc = append(t, group, b->deadline, skip);
     *sent = rc == 0;
-    if (rc == 0 && b->report != NULL && (rc = settle(t, &report)) == 0) {
+    if (rc == 0 && b->report != NULL && (rc = settle(t, &report, 0)) == 0) {
         b->report->delivered += report.delivered;
         b->report->full += report.full;
     }

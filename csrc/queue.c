@@ -6,7 +6,7 @@
 
 enum {
     LOG2_INLINE = 1,
-    DROPS = 8      /* entries that one transaction drops: some 20 stores each, 10 once */
+    DROPS = 8 /* entries that one transaction drops: some 20 stores each, 10 once */
 };
 
 _Static_assert(INLINE_ENTRIES == 1 << LOG2_INLINE, "layout");

@@ -53,9 +53,10 @@ void tx_open_dead(ashm *a, uint32_t slot, uint32_t lane, tx *t);
 
 int tx_enter(tx *t, uint32_t mailbox); /* 0 or an error; nothing is held then */
 void tx_leave(tx *t);                  /* after a commit */
-int
-tx_let_in(tx *t); /* after a commit: who waits for the mailbox has it first; as tx_enter() */
 bool tx_memory(tx *t);                 /* false: `fault` is set */
+
+/* After a commit: whoever sleeps for the mailbox has it first. As tx_enter(). */
+int tx_let_in(tx *t);
 
 int tx_commit(tx *t);
 void tx_rollback(tx *t); /* and forget the fault */

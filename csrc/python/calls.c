@@ -174,14 +174,27 @@ call_wait(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
     r.handle = as_handle(arguments[0]);
     r.flags = ASHM_WAIT | (unsigned)PyLong_AsUnsignedLong(arguments[2]);
     r.cookie = PyLong_AsUnsignedLongLong(arguments[3]);
-    if (PyErr_Occurred() != NULL || (found = receive(&r, &out)) == NULL ||
-        PyLong_Check(found)) {
-        return PyErr_Occurred() != NULL ? NULL : found;
+    if (PyErr_Occurred() != NULL) {
+        return NULL;
+    }
+    found = receive(&r, &out);
+    if (found == NULL || PyLong_Check(found)) {
+        return found;
     }
     pair = PyTuple_Pack(2, found,
                         (found == Py_None ? out.more : out.waiting) != 0 ? Py_True : Py_False);
     Py_DecRef(found);
     return pair;
+}
+
+static int
+ready_into(ashm *handle, uint64_t *cookies, size_t *count)
+{
+    int rc;
+
+    *count = 0;
+    Py_BEGIN_ALLOW_THREADS rc = ashm_ready(handle, cookies, READY, count);
+    Py_END_ALLOW_THREADS return rc;
 }
 
 /* ready(handle, cookies): appends to the list `cookies` those that there are, and returns what
@@ -202,10 +215,8 @@ call_ready(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
         return NULL;
     }
     do {
-        count = 0;
-        Py_BEGIN_ALLOW_THREADS rc = ashm_ready(handle, cookies, READY, &count);
-        Py_END_ALLOW_THREADS for (size_t i = 0; i < count; i++)
-        {
+        rc = ready_into(handle, cookies, &count);
+        for (size_t i = 0; i < count; i++) {
             PyObject *cookie = PyLong_FromUnsignedLongLong(cookies[i]);
             int failed = cookie == NULL || PyList_Append(arguments[1], cookie) != 0;
 
