@@ -13,12 +13,14 @@ import os
 import threading
 import time
 import weakref
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 from . import segment
 from ._ashm import ffi, lib
 from ._calls import arm as _arm
+from ._calls import group_send as _group_send
 from ._calls import ready as _ready
 from ._calls import send as _send
 from ._calls import take as _take
@@ -42,7 +44,6 @@ NEVER: Final[int] = lib.ASHM_NEVER
 ROOM: Final[int] = lib.ASHM_ROOM
 CHANGED: Final[int] = lib.ASHM_CHANGED
 
-_group_send: Final = lib.ashm_group_send_but
 _EMPTY: Final = lib.ASHM_EMPTY
 _BUSY: Final = lib.ASHM_BUSY
 _NOT_OPEN: Final = (lib.ASHM_CLOSED, lib.ASHM_REPLACED)
@@ -150,7 +151,6 @@ class Attachment:
         self._closed = False
         self._lost = False  # the segment was replaced, and its successor is not open yet
         self._buffers: list[_Buffer] = []  # that no thread uses now; as for the next
-        self._unreached: list[Any] = []  # all zero
         self._opening = threading.Lock()
         self.on_fork: Callable[[], None] = _do_nothing
         self.on_replaced: Callable[[], None] = _do_nothing
@@ -350,7 +350,7 @@ class Attachment:
         if code:
             raise self._error(code, channel, size=len(body), capacity=capacity)
 
-    def _once_more(self, code: int, address: int, call: Any, *arguments: Any) -> Any:
+    def _once_more(self, code: Any, address: int, call: Any, *arguments: Any) -> Any:
         """Return `code`; or call again, if the segment was not open or was replaced."""
         if code not in _NOT_OPEN:
             return code
@@ -468,30 +468,43 @@ class Attachment:
         if code:
             raise self._error(code, channel, group=group)
 
-    def group_send(  # noqa: PLR0917
+    def group_send(self, group: str, body: bytes, expiry_ns: int) -> None:
+        """Send a body to the members of a group; without memory it is dropped and logged.
+
+        LockTimeout: some members may have got it; its `rest` sends to the others.
+        """
+        address = self._handles.address
+        try:
+            code = _group_send(address, group, body, expiry_ns)
+        except (TypeError, UnicodeEncodeError):
+            raise refusal(group, "group") from None
+        if code:
+            code = self._once_more(code, address, _group_send, group, body, expiry_ns)
+            if isinstance(code, bytes):
+                reached = ffi.new("ashm_reached *")
+                ffi.memmove(reached, code, len(code))
+                send = self.group_send_but
+                raise self._busy(partial(send, group, body, expiry_ns, b"", None, reached))
+            self._check_group_send(code, group, body)
+
+    def group_send_but(  # noqa: PLR0917
         self,
         group: str,
         body: bytes,
         expiry_ns: int,
-        exclude: bytes = b"",
-        report: Any = None,
+        exclude: bytes,
+        report: Any,
         reached: Any = None,
     ) -> None:
-        """Send a body to the members of a group; without memory it is dropped and logged.
+        """As `group_send`, but not to the channels in `exclude`, which are `packed`.
 
-        Not to the channels in `exclude`, which are `packed`. To `report`, a `new_report`, it is
-        added what became of the message. The LockTimeout of an earlier attempt has in `reached`
-        whom that one has reached.
+        To `report`, a `new_report` or None, it is added what became of the message. An
+        earlier attempt has in `reached` whom it has reached.
         """
         g = encoded(group, "group")
-        first = reached is None
-        if first:
-            try:
-                reached = self._unreached.pop()
-            except IndexError:
-                reached = ffi.new("ashm_reached *")
+        reached = reached or ffi.new("ashm_reached *")
         code = self._call(
-            _group_send,
+            lib.ashm_group_send_but,
             g,
             len(g),
             body,
@@ -503,9 +516,11 @@ class Attachment:
             report or ffi.NULL,
         )
         if code == _BUSY:
-            raise self._busy(reached)
-        if first:
-            self._unreached.append(reached)
+            send = self.group_send_but
+            raise self._busy(partial(send, group, body, expiry_ns, exclude, report, reached))
+        self._check_group_send(code, group, body)
+
+    def _check_group_send(self, code: int, group: str, body: bytes) -> None:
         if code in FULL:
             # "It cannot raise ChannelFull": the segment counts it, and the log says it.
             self._unsent.warning(
@@ -689,7 +704,7 @@ class Attachment:
         except UnicodeDecodeError:
             raise self._error(lib.ASHM_CORRUPT) from None
 
-    def _busy(self, reached: Any = None) -> LockTimeout:
+    def _busy(self, rest: Callable[[], None] | None = None) -> LockTimeout:
         pid, lock = ffi.new("int *"), ffi.new("char **")
         lib.ashm_blame(self._handles.current, pid, lock)
         who = f"process {pid[0]}" if pid[0] else "another process"
@@ -698,7 +713,7 @@ class Attachment:
             f"{who} holds {what} of prefix {self._config.prefix!r} and does not go on; it is "
             "most likely stopped. Continue it (kill -CONT), or end it"
         )
-        error.reached = reached
+        error.rest = rest
         return error
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Iterable
 from random import Random
 from typing import Any, ClassVar, Final, NamedTuple
 
@@ -13,6 +12,7 @@ from ._losses import Losses
 from .capacity import CapacityRules, is_number
 from .config import OPTIONS, SECONDS_MAX, Config
 from .errors import ChannelFull, ConfigError, InvalidName, MessageTooLarge
+from .serializers import pack
 
 __all__ = [
     "CLOSE_LIMIT",
@@ -74,22 +74,32 @@ class LayerBase:
         """Tell whether to lose a message, for a test of what happens then."""
         return _chance.random() < self._drop_rate
 
-    def _expiry_of(self, expiry: float | None) -> int:
-        """Return how long a message lives, in ns, if its sender says so or not."""
-        if expiry is None:
-            return self._expiry_ns
+    @staticmethod
+    def _expiry_of(expiry: float) -> int:
+        """Return how long a message lives whose sender says so, in ns."""
         checked: Any = OPTIONS["expiry"].check("expiry", expiry)
         return nanoseconds(checked)
 
-    def _group_sender(
-        self, group: str, body: bytes, expiry: float | None, exclude: Iterable[str], report: Any
-    ) -> Callable[..., None]:
-        """Return what sends to the group, and takes whom an earlier attempt has reached."""
+    def _group_send(
+        self,
+        group: str,
+        message: dict[str, Any],
+        expiry: float | None,
+        exclude: Iterable[str],
+        figures: Any,
+    ) -> None:
+        """Send to the members of a group, and to `figures`, if given, add what became of it."""
+        body = pack(message)
+        expiry_ns = self._expiry_ns if expiry is None else self._expiry_of(expiry)
         if isinstance(exclude, str):
             raise InvalidName(f"exclude is a list of channel names, not {exclude!r} alone")
         packed = self._attachment.packed(exclude) if exclude else b""
-        expiry_ns = self._expiry_of(expiry)
-        return partial(self._attachment.group_send, group, body, expiry_ns, packed, report)
+        if self._drop_rate and self._drops():
+            return
+        if packed or figures is not None:
+            self._attachment.group_send_but(group, body, expiry_ns, packed, figures)
+        else:
+            self._attachment.group_send(group, body, expiry_ns)
 
     def _channel_statistics(self, channel: str) -> dict[str, float]:
         pending, sent, full, age = self._attachment.ask_channel(channel)

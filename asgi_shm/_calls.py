@@ -4,6 +4,8 @@ The functions of ashm.h take the address of a handle, and return its codes, 0 am
 they have nothing better:
 
 - `send(handle, channel, body, expiry_ns, capacity)`
+- `group_send(handle, group, body, expiry_ns)`; where a lock was not had, as bytes, the
+  `ashm_reached` to go on with
 - `take(handle, channel)`: a body, or None if there is none
 - `wait(handle, channel, flags, cookie)`, which sets ASHM_WAIT: a body and whether this process
   goes on waiting for the channel, which is empty then; or None and whether the bell was rung
@@ -23,7 +25,7 @@ from typing import Any, Final
 
 from . import _ashm
 
-__all__ = ["arm", "check", "ready", "send", "take", "wait"]
+__all__ = ["arm", "check", "group_send", "ready", "send", "take", "wait"]
 
 
 def _load() -> Any:
@@ -37,6 +39,7 @@ def _load() -> Any:
 _calls: Final = _load()
 
 send: Final[Callable[[int, str, bytes, int, int], int]] = _calls.send
+group_send: Final[Callable[[int, str, bytes, int], bytes | int]] = _calls.group_send
 take: Final[Callable[[int, str], bytes | int | None]] = _calls.take
 wait: Final[Callable[[int, str, int, int], tuple[bytes | None, bool] | int]] = _calls.wait
 ready: Final[Callable[[int, list[int]], int]] = _calls.ready

@@ -29,7 +29,7 @@ its namesake there, so that code which catches those catches these.
 from __future__ import annotations
 
 from reprlib import Repr
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
 
@@ -190,8 +190,8 @@ class LockTimeout(SegmentError, TimeoutError):
     The message names it. Continue it (SIGCONT) or end it: its unfinished work is then undone.
     """
 
-    # Of a group send: whom it has reached, for the next attempt.
-    reached: object = None
+    # Of a group send: what sends to those whom it has not reached.
+    rest: Any = None
 
 
 _SHORT = Repr()

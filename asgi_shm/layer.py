@@ -200,13 +200,10 @@ class ShmChannelLayer(LayerBase, BaseChannelLayer):
         Spec: "Groups", "Capacity".
         """
         figures = self._attachment.new_report() if report else None
-        send = self._group_sender(group, pack(message), expiry, exclude, figures)
-        if self._drop_rate and self._drops():
-            return delivery_of(figures)
         try:
-            send()
+            self._group_send(group, message, expiry, exclude, figures)
         except LockTimeout as refused:
-            await self._again(refused, partial(send, refused.reached))
+            await self._again(refused, refused.rest)
         return delivery_of(figures)
 
     async def discard_all(self, channel: str) -> None:

@@ -262,13 +262,10 @@ class SyncShmChannelLayer(LayerBase):
         Spec: "send_group".
         """
         figures = self._attachment.new_report() if report else None
-        send = self._group_sender(group, pack(message), expiry, exclude, figures)
-        if self._drop_rate and self._drops():
-            return delivery_of(figures)
         try:
-            send()
+            self._group_send(group, message, expiry, exclude, figures)
         except LockTimeout as refused:
-            self._again(refused, partial(send, refused.reached))
+            self._again(refused, refused.rest)
         return delivery_of(figures)
 
     # As it was called before Channels 2.

@@ -69,6 +69,38 @@ call_send(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
     Py_END_ALLOW_THREADS return PyLong_FromLong(rc);
 }
 
+/* group_send(handle, group, body, expiry): what ashm_group_send() returns; or bytes, for a lock
+ * was not had: the ashm_reached to go on with. */
+static PyObject *
+call_group_send(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
+{
+    ashm *handle;
+    const char *group;
+    char *body;
+    Py_ssize_t group_length, length;
+    unsigned long long expiry;
+    ashm_reached reached = {{0}};
+    int rc;
+
+    if (!has_arguments(4, n) ||
+        (group = PyUnicode_AsUTF8AndSize(arguments[1], &group_length)) == NULL ||
+        PyBytes_AsStringAndSize(arguments[2], &body, &length) < 0) {
+        return NULL;
+    }
+    handle = as_handle(arguments[0]);
+    expiry = PyLong_AsUnsignedLongLong(arguments[3]);
+    if (PyErr_Occurred() != NULL) {
+        return NULL;
+    }
+    Py_BEGIN_ALLOW_THREADS rc = ashm_group_send(handle, group, (size_t)group_length, body,
+                                                (size_t)length, expiry, &reached);
+    Py_END_ALLOW_THREADS if (rc == ASHM_BUSY)
+    {
+        return PyBytes_FromStringAndSize((const char *)&reached, sizeof reached);
+    }
+    return PyLong_FromLong(rc);
+}
+
 typedef struct reception {
     ashm *handle;
     const char *name;
@@ -260,10 +292,10 @@ call_check(PyObject *module, PyObject *argument)
 #define FAST(function) (PyCFunction)(void (*)(void))(function), METH_FASTCALL
 
 static PyMethodDef functions[] = {
-    {"send", FAST(call_send), NULL}, {"take", FAST(call_take), NULL},
-    {"wait", FAST(call_wait), NULL}, {"ready", FAST(call_ready), NULL},
-    {"arm", call_arm, METH_O, NULL}, {"check", call_check, METH_O, NULL},
-    {NULL, NULL, 0, NULL},
+    {"send", FAST(call_send), NULL},     {"group_send", FAST(call_group_send), NULL},
+    {"take", FAST(call_take), NULL},     {"wait", FAST(call_wait), NULL},
+    {"ready", FAST(call_ready), NULL},   {"arm", call_arm, METH_O, NULL},
+    {"check", call_check, METH_O, NULL}, {NULL, NULL, 0, NULL},
 };
 
 static PyModuleDef_Slot slots[] = {

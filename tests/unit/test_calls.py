@@ -16,6 +16,7 @@ GOOD = b"\x80"  # an empty dict
 
 def test_without_a_handle_nothing_is_open():
     assert _calls.send(NO_HANDLE, "a", GOOD, 1, 1) == lib.ASHM_CLOSED
+    assert _calls.group_send(NO_HANDLE, "g", GOOD, 1) == lib.ASHM_CLOSED
     assert _calls.take(NO_HANDLE, "a") == lib.ASHM_CLOSED
     assert _calls.wait(NO_HANDLE, "a", 0, 1) == lib.ASHM_CLOSED
     assert _calls.ready(NO_HANDLE, []) == lib.ASHM_CLOSED
@@ -24,6 +25,7 @@ def test_without_a_handle_nothing_is_open():
 
 def test_names_are_looked_at_first():
     assert _calls.send(NO_HANDLE, "a b", GOOD, 1, 1) == lib.ASHM_BAD_NAME
+    assert _calls.group_send(NO_HANDLE, "g!", GOOD, 1) == lib.ASHM_BAD_NAME
     assert _calls.take(NO_HANDLE, "ä") == lib.ASHM_BAD_NAME
     assert _calls.wait(NO_HANDLE, "a\0", 0, 1) == lib.ASHM_BAD_NAME
     with pytest.raises(UnicodeEncodeError):
@@ -45,6 +47,11 @@ def test_a_capacity_is_not_cut_to_fit(capacity):
         (_calls.send, (NO_HANDLE, "a", bytearray(GOOD), 1, 1)),
         (_calls.send, (NO_HANDLE, "a", GOOD, 1.0, 1)),
         (_calls.send, ("", "a", GOOD, 1, 1)),
+        (_calls.group_send, (NO_HANDLE, "g", GOOD)),
+        (_calls.group_send, (NO_HANDLE, b"g", GOOD, 1)),
+        (_calls.group_send, (NO_HANDLE, "g", bytearray(GOOD), 1)),
+        (_calls.group_send, (NO_HANDLE, "g", GOOD, 1.0)),
+        (_calls.group_send, ("", "g", GOOD, 1)),
         (_calls.take, (NO_HANDLE,)),
         (_calls.take, (NO_HANDLE, b"a")),
         (_calls.take, ("", "a")),
@@ -66,6 +73,8 @@ def test_arguments_have_their_types_and_number(call, arguments):
 def test_an_expiry_is_not_cut_to_fit(expiry):
     with pytest.raises(OverflowError):
         _calls.send(NO_HANDLE, "a", GOOD, expiry, 1)
+    with pytest.raises(OverflowError):
+        _calls.group_send(NO_HANDLE, "g", GOOD, expiry)
 
 
 def test_bodies_are_judged_as_by_cffi():
