@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import threading
 from typing import Any
 
 import pytest
 
-from tests.support import TIMEOUT, run_alone
+from asgi_shm import _receiver
+from tests.support import TIMEOUT, run_alone, soon
 
 
 async def answer(layer: Any, say: Any, total: int) -> None:
@@ -40,6 +43,17 @@ def test_a_send_wakes_another_process(make_peer, layer, channel):
         peer.begin_receive(channel)
         run_alone(layer.send(channel, {"number": number}))
         assert peer.hear() == {"number": number}
+
+
+async def test_a_ring_that_was_lost_is_made_good_by_the_tick(make_peer, layer, monkeypatch):
+    """As where a sender was killed between its message and the write that wakes."""
+    monkeypatch.setattr(_receiver, "TICK", 0.05)
+    receiver = asyncio.ensure_future(layer.receive("channel"))
+    await asyncio.sleep(0)
+    make_peer().call("send", "channel", {"number": 1})
+    os.read(layer._attachment.bell(), 4096)
+
+    assert await soon(receiver) == {"number": 1}
 
 
 async def test_two_processes_answer_each_other(make_peer, layer):
