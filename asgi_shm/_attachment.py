@@ -13,7 +13,6 @@ import os
 import threading
 import time
 import weakref
-from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -350,7 +349,7 @@ class Attachment:
         if code:
             raise self._error(code, channel, size=len(body), capacity=capacity)
 
-    def _once_more(self, code: Any, address: int, call: Any, *arguments: Any) -> Any:
+    def _once_more(self, code: int, address: int, call: Any, *arguments: Any) -> Any:
         """Return `code`; or call again, if the segment was not open or was replaced."""
         if code not in _NOT_OPEN:
             return code
@@ -471,7 +470,7 @@ class Attachment:
     def group_send(self, group: str, body: bytes, expiry_ns: int) -> None:
         """Send a body to the members of a group; without memory it is dropped and logged.
 
-        LockTimeout: some members may have got it; its `rest` sends to the others.
+        LockTimeout: some members may have got it; `group_send_but` sends to the others.
         """
         address = self._handles.address
         try:
@@ -479,12 +478,12 @@ class Attachment:
         except (TypeError, UnicodeEncodeError):
             raise refusal(group, "group") from None
         if code:
-            code = self._once_more(code, address, _group_send, group, body, expiry_ns)
+            if isinstance(code, int):
+                code = self._once_more(code, address, _group_send, group, body, expiry_ns)
             if isinstance(code, bytes):
-                reached = ffi.new("ashm_reached *")
+                reached = self.new_reached()
                 ffi.memmove(reached, code, len(code))
-                send = self.group_send_but
-                raise self._busy(partial(send, group, body, expiry_ns, b"", None, reached))
+                raise self._busy(reached)
             self._check_group_send(code, group, body)
 
     def group_send_but(  # noqa: PLR0917
@@ -498,11 +497,11 @@ class Attachment:
     ) -> None:
         """As `group_send`, but not to the channels in `exclude`, which are `packed`.
 
-        To `report`, a `new_report` or None, it is added what became of the message. An
-        earlier attempt has in `reached` whom it has reached.
+        To `report`, a `new_report` or None, it is added what became of the message. The
+        LockTimeout of an earlier attempt has in `reached` whom that one has reached.
         """
         g = encoded(group, "group")
-        reached = reached or ffi.new("ashm_reached *")
+        reached = reached or self.new_reached()
         code = self._call(
             lib.ashm_group_send_but,
             g,
@@ -516,8 +515,7 @@ class Attachment:
             report or ffi.NULL,
         )
         if code == _BUSY:
-            send = self.group_send_but
-            raise self._busy(partial(send, group, body, expiry_ns, exclude, report, reached))
+            raise self._busy(reached)
         self._check_group_send(code, group, body)
 
     def _check_group_send(self, code: int, group: str, body: bytes) -> None:
@@ -539,6 +537,11 @@ class Attachment:
     def new_report() -> Any:
         """Return an `ashm_delivery`, all zero."""
         return ffi.new("ashm_delivery *")
+
+    @staticmethod
+    def new_reached() -> Any:
+        """Return an `ashm_reached`: nobody."""
+        return ffi.new("ashm_reached *")
 
     def discard_all(self, channel: str) -> None:
         """Remove a channel from every group."""
@@ -704,7 +707,7 @@ class Attachment:
         except UnicodeDecodeError:
             raise self._error(lib.ASHM_CORRUPT) from None
 
-    def _busy(self, rest: Callable[[], None] | None = None) -> LockTimeout:
+    def _busy(self, reached: Any = None) -> LockTimeout:
         pid, lock = ffi.new("int *"), ffi.new("char **")
         lib.ashm_blame(self._handles.current, pid, lock)
         who = f"process {pid[0]}" if pid[0] else "another process"
@@ -713,7 +716,7 @@ class Attachment:
             f"{who} holds {what} of prefix {self._config.prefix!r} and does not go on; it is "
             "most likely stopped. Continue it (kill -CONT), or end it"
         )
-        error.rest = rest
+        error.reached = reached
         return error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
+from functools import partial
 from random import Random
 from typing import Any, ClassVar, Final, NamedTuple
 
@@ -11,7 +12,7 @@ from ._attachment import NEVER, Attachment
 from ._losses import Losses
 from .capacity import CapacityRules, is_number
 from .config import OPTIONS, SECONDS_MAX, Config
-from .errors import ChannelFull, ConfigError, InvalidName, MessageTooLarge
+from .errors import ChannelFull, ConfigError, InvalidName, LockTimeout, MessageTooLarge
 from .serializers import pack
 
 __all__ = [
@@ -88,7 +89,10 @@ class LayerBase:
         exclude: Iterable[str],
         figures: Any,
     ) -> None:
-        """Send to the members of a group, and to `figures`, if given, add what became of it."""
+        """Send to the members of a group, and to `figures`, if given, add what became of it.
+
+        The `rest` of a LockTimeout sends to those whom it has not reached.
+        """
         body = pack(message)
         expiry_ns = self._expiry_ns if expiry is None else self._expiry_of(expiry)
         if isinstance(exclude, str):
@@ -96,10 +100,18 @@ class LayerBase:
         packed = self._attachment.packed(exclude) if exclude else b""
         if self._drop_rate and self._drops():
             return
-        if packed or figures is not None:
-            self._attachment.group_send_but(group, body, expiry_ns, packed, figures)
-        else:
-            self._attachment.group_send(group, body, expiry_ns)
+        attachment = self._attachment
+        send_but = attachment.group_send_but
+        try:
+            if packed or figures is not None:
+                send_but(group, body, expiry_ns, packed, figures)
+            else:
+                attachment.group_send(group, body, expiry_ns)
+        except LockTimeout as refused:
+            # None if the segment could not be opened yet. One for all attempts that follow.
+            reached = refused.reached or attachment.new_reached()
+            refused.rest = partial(send_but, group, body, expiry_ns, packed, figures, reached)
+            raise
 
     def _channel_statistics(self, channel: str) -> dict[str, float]:
         pending, sent, full, age = self._attachment.ask_channel(channel)

@@ -190,7 +190,8 @@ class LockTimeout(SegmentError, TimeoutError):
     The message names it. Continue it (SIGCONT) or end it: its unfinished work is then undone.
     """
 
-    # Of a group send: what sends to those whom it has not reached.
+    # Of a group send: whom it has reached, and what sends to the others.
+    reached: Any = None
     rest: Any = None
 
 

@@ -7,19 +7,24 @@ stopped with all of them held.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import signal
+import struct
 import threading
+import time
+from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from asgi_shm import LockTimeout
+from asgi_shm import LockTimeout, SyncShmChannelLayer
 from asgi_shm.inspect import Observer
-from tests.support import TIMEOUT, receive_nowait, run_alone, soon
+from tests.support import TIMEOUT, leftovers, receive_nowait, run_alone, soon
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from tests.multiprocess.peer import Peer
 
@@ -60,6 +65,7 @@ class Stopped:
                 if ("memory", self.pid) in {(lock.what, lock.pid) for lock in segment.locks()}:
                     return
                 os.kill(self.pid, signal.SIGCONT)
+                time.sleep(0.001)  # in which it comes a little further
 
     def go_on(self) -> None:
         """Finish the operation, and do no other."""
@@ -116,6 +122,40 @@ async def test_the_event_loop_runs_on(make_layer, stop, name):
         await call
 
     await soon(run_on())
+
+
+@pytest.fixture
+def opening(layer: Any, prefix: str) -> Iterator[Callable[[], None]]:
+    """As if a process had been stopped while it opens the segment; called, it goes on."""
+    run_alone(fill(layer))
+    (name,) = [name for name in leftovers(prefix) if name.startswith("asgi_shm.")]
+    with ExitStack() as held:
+        file = held.enter_context(Path("/dev/shm", name).open("r+b"))
+        # BYTE_FORMAT of csrc/process.h.
+        lock = struct.pack("@hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 1 << 60, 1, 0)
+        fcntl.fcntl(file, fcntl.F_OFD_SETLK, lock)
+        yield held.close
+
+
+@pytest.mark.parametrize("name", CALLS)
+async def test_a_first_call_waits_for_who_opens_the_segment(make_layer, opening, name):
+    call = asyncio.ensure_future(CALLS[name](make_layer(lock_timeout=TIMEOUT)))
+    await asyncio.wait([call], timeout=0.05)
+    assert not call.done()
+
+    opening()
+    await soon(call)
+
+
+@pytest.mark.parametrize("report", [False, True])
+def test_a_first_group_send_without_a_loop_does_so_too(opening, layer, prefix, report):
+    ending = threading.Timer(0.05, opening)
+    with SyncShmChannelLayer(prefix=prefix, lock_timeout=TIMEOUT) as sync_layer:
+        ending.start()
+        sync_layer.group_send("group", MESSAGE, report=report)
+    ending.join()
+
+    assert run_alone(layer.channel_size("member")) == 1
 
 
 async def test_many_callers_are_refused_together(make_layer, stop):
