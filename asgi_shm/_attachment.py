@@ -149,7 +149,7 @@ class Attachment:
         self._clock_ns = 0
         self._closed = False
         self._lost = False  # the segment was replaced, and its successor is not open yet
-        self._buffers: list[_Buffer] = []  # that no thread uses now; as for the next
+        self._buffers: list[_Buffer] = []  # that no thread uses now
         self._opening = threading.Lock()
         self.on_fork: Callable[[], None] = _do_nothing
         self.on_replaced: Callable[[], None] = _do_nothing
