@@ -89,7 +89,7 @@ channel_deliver(tx *t, uint32_t channel, uint32_t message, uint64_t deadline)
     if (!queue_push(t, c, message, deadline)) {
         return false;
     }
-    tx_set64(t, &t->mailbox->sent, t->mailbox->sent + 1);
+    tx_count(t, &t->mailbox->sent);
     channel_tell(t, channel);
     return true;
 }

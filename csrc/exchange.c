@@ -17,7 +17,7 @@ count_full(tx *t, channel_shm *c)
     int rc;
 
     tx_set32(t, &c->full, c->full + 1);
-    tx_set64(t, &t->mailbox->full, t->mailbox->full + 1);
+    tx_count(t, &t->mailbox->full);
     return (rc = tx_commit(t)) != 0 ? rc : ASHM_FULL;
 }
 
@@ -167,7 +167,7 @@ take(tx *t, const reception *r, uint32_t channel, uint32_t waited)
     }
     queue_pop(t, c, position);
     message_hold(t, message);
-    tx_set64(t, &t->mailbox->received, t->mailbox->received + 1);
+    tx_count(t, &t->mailbox->received);
     out->waiting = waited != 0 && (r->flags & ASHM_WAIT) != 0 &&
                    end_wait(t, r, waited, waited == channel, c->live == 0);
     if (c->live != 0) {

@@ -194,7 +194,7 @@ typedef struct waitlist_shm {
 /* Linear hashing: buckets are split one at a time. */
 typedef struct table_shm {
     uint32_t directory; /* page of page numbers; 0: no bucket yet */
-    uint32_t buckets; /* at least TABLE_BUCKETS_PER_PAGE */
+    atomic_u32 buckets; /* at least TABLE_BUCKETS_PER_PAGE; read without the lock as a hint */
     uint32_t count; /* records */
     uint32_t hand; /* the bucket that the sweep visits next */
 } table_shm;
@@ -253,7 +253,7 @@ typedef struct mailbox_shm {
     heap_shm heap;
     uint64_t senders[BELL_WORDS]; /* slots that wait for room in a channel: room.h */
     waitlist_shm own; /* of the slot that the mailbox belongs to */
-#define X(name, unit, help) uint64_t name;
+#define X(name, unit, help) atomic_u64 name;
     MAILBOX_COUNTERS(X)
 #undef X
     /* How many groups have members here, by hash: a sender reads it without the

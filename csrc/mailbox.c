@@ -93,7 +93,7 @@ count_full(tx *t, group_shm *g, channel_shm *c)
 {
     tx_set32(t, &c->full, c->full + 1);
     tx_set32(t, &g->full, g->full + 1);
-    tx_set64(t, &t->mailbox->full, t->mailbox->full + 1);
+    tx_count(t, &t->mailbox->full);
 }
 
 /* Deliver to one member, who drops the message if it has no room or memory. */

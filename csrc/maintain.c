@@ -50,7 +50,7 @@ sweep_a_part(tx *t)
 
     for (uint32_t i = 0; i < mailboxes && rc == 0; i++) {
         /* Without the lock, a hint; sweep_some() goes by what it sees under it. */
-        uint32_t buckets = *(volatile uint32_t *)&handle_mailbox(t->party.a, i)->table.buckets;
+        uint32_t buckets = table_size(&handle_mailbox(t->party.a, i)->table);
 
         if (buckets != 0) {
             uint32_t some = buckets % (TABLE_BUCKETS_MAX + 1) / SWEEP_TICKS;

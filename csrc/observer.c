@@ -405,7 +405,7 @@ count_records(const ashm *a, uint32_t mailbox, ashm_info *info)
             }
         }
     }
-#define X(name, unit, help) info->name += handle_mailbox(a, mailbox)->name;
+#define X(name, unit, help) info->name += load_relaxed64(&handle_mailbox(a, mailbox)->name);
     MAILBOX_COUNTERS(X)
 #undef X
 }

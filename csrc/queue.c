@@ -253,7 +253,7 @@ queue_expire(tx *t, channel_shm *channel)
             continue;
         }
         drop(t, channel, i);
-        tx_set64(t, &t->mailbox->expired, t->mailbox->expired + 1);
+        tx_count(t, &t->mailbox->expired);
         if (++drops % DROPS == 0 && (rc = tx_commit(t)) != 0) {
             return rc;
         }

@@ -46,7 +46,7 @@ count_mailbox(tx *t, ashm_info *info)
             count_record(t, node, info);
         }
     }
-#define X(name, unit, help) info->name += mailbox->name;
+#define X(name, unit, help) info->name += load_relaxed64(&mailbox->name);
     MAILBOX_COUNTERS(X)
 #undef X
 }
@@ -114,8 +114,8 @@ stats_collect(tx *t, ashm_info *info)
 static void
 add_losses(const mailbox_shm *mailbox, uint64_t *full, uint64_t *expired)
 {
-    *full += mailbox->full;
-    *expired += mailbox->expired;
+    *full += load_relaxed64(&mailbox->full);
+    *expired += load_relaxed64(&mailbox->expired);
 }
 
 int

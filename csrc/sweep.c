@@ -144,7 +144,7 @@ sweep_some(tx *t, uint32_t mailbox, uint32_t buckets)
     }
     left = table_records(t) + 1;
     for (uint32_t i = 0; i < buckets && i < table_buckets(t) && rc == 0; i++) {
-        uint32_t bucket = table->hand < table->buckets ? table->hand : 0;
+        uint32_t bucket = table->hand < table_size(table) ? table->hand : 0;
 
         if ((rc = walk_bucket(t, bucket, sweep_node, &left)) == 0) {
             tx_set32(t, &table->hand, bucket + 1);

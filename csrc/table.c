@@ -37,13 +37,13 @@ bucket_at(tx *t, uint32_t bucket)
 uint32_t
 table_bucket(tx *t, uint32_t bucket)
 {
-    return table_of(t)->buckets == 0 ? 0 : *bucket_at(t, bucket);
+    return table_size(table_of(t)) == 0 ? 0 : *bucket_at(t, bucket);
 }
 
 uint32_t
 table_buckets(tx *t)
 {
-    uint32_t buckets = table_of(t)->buckets;
+    uint32_t buckets = table_size(table_of(t));
 
     if (buckets > TABLE_BUCKETS_MAX) {
         tx_fault(t, ASHM_CORRUPT);
@@ -85,7 +85,7 @@ make_first_buckets(tx *t)
     }
     *(uint32_t *)record_at(t, page_reference(directory), PAGE_SIZE_SHM) = page; /* fresh */
     tx_set32(t, &table->directory, directory);
-    tx_set32(t, &table->buckets, TABLE_BUCKETS_PER_PAGE);
+    tx_set_atomic32(t, &table->buckets, TABLE_BUCKETS_PER_PAGE);
     return true;
 }
 
@@ -95,7 +95,7 @@ static void
 split(tx *t)
 {
     table_shm *table = table_of(t);
-    uint32_t added = table->buckets;
+    uint32_t added = table_size(table);
     uint32_t source = added - table_level(added);
     uint32_t length = 0;
     uint32_t page, *from, *to;
@@ -115,14 +115,14 @@ split(tx *t)
         }
         tx_set32(t, directory_at(t, added / TABLE_BUCKETS_PER_PAGE), page);
     }
-    tx_set32(t, &table->buckets, added + 1);
+    tx_set_atomic32(t, &table->buckets, added + 1);
     to = bucket_at(t, added);
     tx_set32(t, to, 0);
     while (*from != 0 && t->fault == 0) {
         uint32_t moved = *from;
         node_shm *node = node_at(t, moved);
 
-        if (table_bucket_of(table->buckets, node->hash) == added) {
+        if (table_bucket_of(table_size(table), node->hash) == added) {
             tx_set32(t, from, node->next);
             tx_set32(t, &node->next, *to);
             tx_set32(t, to, moved);
@@ -139,7 +139,7 @@ first_of(tx *t, uint32_t hash)
 {
     table_shm *table = table_of(t);
 
-    return table->buckets == 0 ? 0 : *bucket_at(t, table_bucket_of(table->buckets, hash));
+    return table_size(table) == 0 ? 0 : *bucket_at(t, table_bucket_of(table_size(table), hash));
 }
 
 /* Chains are bounded by the number of records: a longer one is a circle. */
@@ -239,13 +239,13 @@ add(tx *t, enum node_kind kind, uint32_t hash, const char *name, size_t length, 
     uint32_t node, *bucket;
     node_shm *n;
 
-    if (table->buckets == 0 && !make_first_buckets(t)) {
+    if (table_size(table) == 0 && !make_first_buckets(t)) {
         return 0;
     }
     if ((node = block_take(t, TABLES, &t->mailbox->heap, size)) == 0) {
         return 0;
     }
-    bucket = bucket_at(t, table_bucket_of(table->buckets, hash));
+    bucket = bucket_at(t, table_bucket_of(table_size(table), hash));
     n = record_at(t, node, size);
     memset(n, 0, size); /* nothing refers to it yet: no log */
     *n = (node_shm){.next = *bucket,
@@ -258,7 +258,7 @@ add(tx *t, enum node_kind kind, uint32_t hash, const char *name, size_t length, 
     }
     tx_set32(t, bucket, node);
     tx_set32(t, &table->count, table->count + 1);
-    if (table->count > table->buckets) {
+    if (table->count > table_size(table)) {
         split(t);
     }
     return node;
@@ -286,11 +286,11 @@ table_remove(tx *t, uint32_t node)
     uint32_t left = table_records(t) + 1;
     uint32_t *link;
 
-    if (table->buckets == 0) {
+    if (table_size(table) == 0) {
         tx_fault(t, ASHM_CORRUPT);
         return;
     }
-    link = bucket_at(t, table_bucket_of(table->buckets, hash));
+    link = bucket_at(t, table_bucket_of(table_size(table), hash));
     while (*link != node) {
         if (*link == 0 || !chain_goes_on(t, &left)) {
             tx_fault(t, ASHM_CORRUPT);
@@ -307,7 +307,7 @@ int
 table_free(tx *t)
 {
     table_shm *table = table_of(t);
-    uint32_t pages = (table->buckets + TABLE_BUCKETS_PER_PAGE - 1) / TABLE_BUCKETS_PER_PAGE;
+    uint32_t pages = (table_size(table) + TABLE_BUCKETS_PER_PAGE - 1) / TABLE_BUCKETS_PER_PAGE;
     int rc;
 
     if (table->directory == 0) {
@@ -316,7 +316,7 @@ table_free(tx *t)
     /* The last pages first, each in a transaction: the log is short. */
     for (uint32_t i = pages; i > 1; i--) {
         pages_give(t, TABLES, *directory_at(t, i - 1));
-        tx_set32(t, &table->buckets, (i - 1) * TABLE_BUCKETS_PER_PAGE);
+        tx_set_atomic32(t, &table->buckets, (i - 1) * TABLE_BUCKETS_PER_PAGE);
         if ((rc = tx_commit(t)) != 0) {
             return rc;
         }
@@ -324,7 +324,7 @@ table_free(tx *t)
     pages_give(t, TABLES, *directory_at(t, 0));
     pages_give(t, TABLES, table->directory);
     tx_set32(t, &table->directory, 0);
-    tx_set32(t, &table->buckets, 0);
+    tx_set_atomic32(t, &table->buckets, 0);
     tx_set32(t, &table->hand, 0);
     return tx_commit(t);
 }

@@ -69,6 +69,13 @@ uint32_t table_add_pair(tx *t, enum node_kind kind, uint32_t first, uint32_t sec
 /* Take a record out of its bucket and give its memory back. */
 void table_remove(tx *t, uint32_t node);
 
+/* As the table says it, with or without the lock. */
+static inline uint32_t
+table_size(const table_shm *table)
+{
+    return atomic_load_explicit(&table->buckets, memory_order_relaxed);
+}
+
 /* The highest power of two that is not above the number of buckets, which is not 0. */
 static inline uint32_t
 table_level(uint32_t buckets)

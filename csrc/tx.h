@@ -142,4 +142,11 @@ tx_set_atomic64(tx *t, atomic_u64 *where, uint64_t value)
     }
 }
 
+/* A counter, which others read without the lock. */
+static inline void
+tx_count(tx *t, atomic_u64 *counter)
+{
+    tx_set_atomic64(t, counter, load_relaxed64(counter) + 1);
+}
+
 #endif

@@ -364,11 +364,11 @@ check_table(check *c)
 {
     const table_shm *table = &c->t->mailbox->table;
     uint32_t left = table_records(c->t) + 1;
-    uint32_t pages = (table->buckets + TABLE_BUCKETS_PER_PAGE - 1) / TABLE_BUCKETS_PER_PAGE;
+    uint32_t pages = (table_size(table) + TABLE_BUCKETS_PER_PAGE - 1) / TABLE_BUCKETS_PER_PAGE;
     uint32_t count = 0;
     const uint32_t *directory;
 
-    if (table->buckets == 0) {
+    if (table_size(table) == 0) {
         EXPECT(c, table->count == 0 && table->directory == 0, "table: records without buckets");
         return;
     }

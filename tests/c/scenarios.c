@@ -194,7 +194,7 @@ another_thread_is_inside(ashm *a)
     mailbox_shm *mailbox = handle_mailbox(a, COMMONS + a->own->slot);
 
     mailbox_hold(a, &t, COMMONS + a->own->slot);
-    tx_set64(&t, &mailbox->sent, 12345);
+    tx_set_atomic64(&t, &mailbox->sent, 12345);
     tx_set32(&t, &mailbox->table.count, 77);
 }
 

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "support.h"
 
@@ -138,6 +139,33 @@ test_a_work_queue(void)
 
 enum { CROWD = 4, ROUNDS = 400 };
 
+/* What is called less often. */
+static void
+ask_everything(ashm *a, const char *own)
+{
+    static const char exclude[] = "\4work";
+    char names[1000];
+    uint64_t cursor = 0;
+    uint32_t bucket;
+    size_t size = sizeof names, n;
+    ashm_reached reached = {0};
+    ashm_delivery delivery = {0};
+    ashm_channel channel;
+    ashm_losses losses;
+    int yes;
+
+    OK(ashm_watch(a, "room", 4, &bucket));
+    OK(ashm_group_send_but(a, "room", 4, "but", 3, SECOND, exclude, 5, &reached, &delivery));
+    OK(ashm_group_members(a, "room", 4, &cursor, names, &size, &n));
+    OK(ashm_ask_channel(a, "work", 4, &channel));
+    OK(ashm_get_losses(a, &losses));
+    OK(ashm_is_gone(a, own, strlen(own), &yes));
+    EXPECT_EQ(yes, 0);
+    EXPECT(ashm_await_room(a, "work", 4, 1, &yes) != ASHM_CORRUPT);
+    OK(ashm_discard_all(a, own, strlen(own)));
+    OK(ashm_unwatch(a, bucket));
+}
+
 static void *
 do_everything(void *argument)
 {
@@ -169,7 +197,11 @@ do_everything(void *argument)
         if (i % 3 == 0) {
             OK(leave(a, "room", name));
         }
+        if (i % 10 == w->number) {
+            ask_everything(a, name);
+        }
         if (i % 50 == w->number) {
+            ashm_set_clock(a, handle_now(a) + SECOND); /* so that it is time for it */
             OK(ashm_tick(a));
             OK(ashm_sweep(a));
             OK(ashm_get_info(a, &info));
