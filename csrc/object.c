@@ -14,6 +14,8 @@
 
 static const char PRIVATE[] = "/proc/self/fd/";
 
+enum { PATH_SIZE = 320 };
+
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 8U
 #endif
@@ -106,16 +108,16 @@ object_open(const char *name, const object_id *id, int *fd)
 bool
 object_is_lost(const char *name, const object_id *id)
 {
-    bool lost;
-    int fd, rc;
+    char path[PATH_SIZE];
+    struct stat st;
 
     if (is_private(name)) {
         return !object_is(inherited_descriptor(name), id);
     }
-    if ((rc = object_find(name, O_RDONLY, &fd)) != 0) {
-        return rc == ENOENT;
+    /* Every process asks this many times a second, and opening it costs twice as much. */
+    snprintf(path, sizeof path, "/dev/shm%s", name);
+    if (lstat(path, &st) != 0) {
+        return errno == ENOENT;
     }
-    lost = !object_is(fd, id);
-    close(fd);
-    return lost;
+    return st.st_dev != id->device || st.st_ino != id->inode;
 }

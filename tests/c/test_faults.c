@@ -40,6 +40,7 @@ static struct {
     X(shm_open, int, -1, EMFILE, ENFILE, ENOMEM, EACCES, EINTR)                                \
     X(open, int, -1, EMFILE, ENFILE, ENOMEM, EACCES, EINTR)                                    \
     X(fstat, int, -1, 0, 0, 0, 0, EBADF)                                                       \
+    X(lstat, int, -1, EACCES, ENOMEM, 0, 0, EINTR)                                             \
     X(ftruncate, int, -1, EPERM, ENOSPC, ENOMEM, 0, EINTR)                                     \
     X(pread, ssize_t, -1, EIO, ENOMEM, 0, 0, EINTR)                                            \
     X(mmap, void *, MAP_FAILED, ENOMEM, EACCES, EPERM, ENFILE, EAGAIN)                         \
@@ -116,6 +117,7 @@ fails(call which)
 WRAP(shm_open, int, -1, (const char *name, int flags, mode_t mode), (name, flags, mode))
 WRAP(open, int, -1, (const char *path, int flags, mode_t mode), (path, flags, mode))
 WRAP(fstat, int, -1, (int fd, struct stat *st), (fd, st))
+WRAP(lstat, int, -1, (const char *path, struct stat *st), (path, st))
 WRAP(ftruncate, int, -1, (int fd, off_t size), (fd, size))
 WRAP(pread, ssize_t, -1, (int fd, void *to, size_t size, off_t at), (fd, to, size, at))
 WRAP(mmap, void *, MAP_FAILED,
