@@ -89,7 +89,7 @@ class _Handles:
     def __init__(self) -> None:
         self.current: Any = ffi.NULL
         self.address = 0  # of the current one
-        self._retired: list[tuple[float, Any]] = []  # when, handle
+        self.retired: list[tuple[float, Any]] = []  # when, handle
 
     def use(self, handle: Any) -> None:
         self.current = handle
@@ -110,13 +110,13 @@ class _Handles:
         self.use(ffi.NULL)
         if handle:
             lib.ashm_abandon(handle)
-            self._retired.append((time.monotonic(), handle))
+            self.retired.append((time.monotonic(), handle))
 
     def close_retired(self, min_age: float) -> None:
         limit = time.monotonic() - min_age
         with _no_fork:
-            while self._retired and self._retired[0][0] <= limit:
-                lib.ashm_close(self._retired.pop(0)[1])
+            while self.retired and self.retired[0][0] <= limit:
+                lib.ashm_close(self.retired.pop(0)[1])
 
     def close(self) -> None:
         """For the finalizer: no thread has the attachment any more."""
@@ -643,8 +643,9 @@ class Attachment:
 
     def tick(self) -> None:
         """Look after the segment: sweep, reap, notice that it was replaced."""
-        with self._opening:
-            self._handles.close_retired(RETIREMENT * self._config.lock_timeout)
+        if self._handles.retired:
+            with self._opening:
+                self._handles.close_retired(RETIREMENT * self._config.lock_timeout)
         code = self._call(lib.ashm_tick)
         if code:
             raise self._error(code)

@@ -117,6 +117,8 @@ class Watchers:
 
     def tidy(self) -> None:
         """Stop watching natively what nobody watches. If a lock is not had, another time."""
+        if not self._forgotten and not self._by_bucket:
+            return
         with self._lock:
             while self._forgotten:
                 watcher = self._forgotten.popleft()

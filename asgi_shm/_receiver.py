@@ -575,9 +575,13 @@ class Receiver:
             self._unwatch(watch)
             return
         watch.tick = watch.loop.call_later(TICK, self._on_tick, watch)
-        self._drop_idle_entries()
-        self._take_back_turns(watch.loop)
-        self._wake_senders()  # what has expired may not have been dropped yet
+        # Mostly there is nothing to do, and after so long a sleep each call costs.
+        if self._idle:
+            self._drop_idle_entries()
+        if self._handing_over:
+            self._take_back_turns(watch.loop)
+        if self._senders:
+            self._wake_senders()  # what has expired may not have been dropped yet
         self.watchers.tidy()
         try:
             self._attachment.tick()
