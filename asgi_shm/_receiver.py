@@ -446,6 +446,8 @@ class Receiver:
             return
         if rung:
             self._dispatch(running)
+        elif watch is not None:
+            watch.stuck_since = None  # nothing lies behind a lock
 
     def _wake(self, entry: _Entry, running: asyncio.AbstractEventLoop | None) -> bool:
         """Give the turn to the future that has waited longest in a loop that is open.

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from asgi_shm import LockTimeout, SyncShmChannelLayer
+from asgi_shm import LockTimeout, SyncShmChannelLayer, _receiver
 from asgi_shm.inspect import Observer
 from tests.support import TIMEOUT, leftovers, receive_nowait, run_alone, soon
 
@@ -267,6 +267,27 @@ async def test_a_turn_that_cannot_be_had_is_not_asked_for_without_a_pause(
     stopped.kill()
     assert await soon(receivers[0]) == MESSAGE
     receivers[1].cancel()
+
+
+async def test_how_long_it_lasts_is_not_counted_from_an_earlier_one(layer, monkeypatch):
+    """What the log says of a lock that is not had it says only when that lasts."""
+    monkeypatch.setattr(_receiver, "TICK", 0.01)
+    receiver = asyncio.ensure_future(layer.receive("channel"))
+    await asyncio.sleep(0)
+    (watch,) = layer._receiver._watches.values()
+    with monkeypatch.context() as refused:
+        refused.setattr(layer._attachment, "ready", lambda: ([], LockTimeout("stopped")))
+        layer._receiver._on_bell(watch)
+    assert watch.stuck_since is not None
+    layer._receiver._begin_anew()  # in another segment; there is no second look
+    assert watch.again is None
+
+    ticked = asyncio.Event()
+    tick = layer._attachment.tick
+    monkeypatch.setattr(layer._attachment, "tick", lambda: ticked.set() or tick())
+    await soon(ticked.wait())
+    assert watch.stuck_since is None
+    receiver.cancel()
 
 
 async def test_a_layer_closes_nevertheless(make_layer, stop, layer):
