@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from .config import Config
 
-__all__ = ["CHANGED", "NEVER", "OTHERS", "ROOM", "STAY", "Attachment"]
+__all__ = ["CHANGED", "NEVER", "OTHERS", "ROOM", "STAY", "TICK", "Attachment"]
 
 OTHERS: Final[int] = lib.ASHM_OTHERS
 STAY: Final[int] = lib.ASHM_STAY
@@ -49,6 +49,11 @@ _NOT_OPEN: Final = (lib.ASHM_CLOSED, lib.ASHM_REPLACED)
 _BUFFER: Final = lib.ASHM_BUFFER
 _REPLACED: Final = lib.ASHM_REPLACED
 
+# Whoever waits looks after the segment this often, in seconds: dead processes are noticed,
+# expired messages dropped, a turn that was lost or a bell that was not rung made good. The dead
+# are to be gone within a second, of which this leaves MAINTAIN_INTERVAL of csrc/maintain.h, and
+# as much again for the machine. It wakes a processor, which is most of what it costs.
+TICK = 0.8
 # A segment may be removed again while it is being opened; not for ever.
 OPEN_ATTEMPTS: Final = 10
 # After so many times `lock_timeout` no thread is inside a handle that was retired.

@@ -24,7 +24,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, TypeVar
 
-from ._attachment import CHANGED, ROOM
+from ._attachment import CHANGED, ROOM, TICK
 from ._names import encoded
 from ._patience import PAUSE, Patience
 from ._presence import GroupEvent, Roll, Watchers
@@ -38,10 +38,6 @@ if TYPE_CHECKING:
 __all__ = ["BlockingReceiver", "GroupWatcher"]
 
 _Found = TypeVar("_Found")
-
-# A thread that waits looks after the segment this often, in seconds, and for its channels: a
-# turn that was lost with a thread, or a bell that was not rung, is made good.
-TICK = 0.5
 
 
 class _Entry:

@@ -20,7 +20,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, TypeAlias
 
-from ._attachment import CHANGED, OTHERS, ROOM, STAY
+from ._attachment import CHANGED, OTHERS, ROOM, STAY, TICK
 from ._log import SeldomLogger
 from ._patience import PAUSE, Patience
 from ._presence import Watchers
@@ -34,10 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["GroupWatcher", "Receiver"]
 
 _Future: TypeAlias = "asyncio.Future[None]"
-
-# While a coroutine waits its loop looks after the segment this often, in seconds: dead
-# processes are noticed, expired messages dropped, a bell that was not rung made good.
-TICK = 0.5
 
 
 class _Entry:

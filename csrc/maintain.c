@@ -3,8 +3,8 @@
 
 #include <errno.h>
 
-/* Sweep a table in so many ticks. */
-enum { SWEEP_TICKS = 16, SWEEP_MIN = 256 };
+/* Sweep a table in so many intervals, 4 s; of a small one so many buckets in each. */
+enum { SWEEP_INTERVALS = 40, SWEEP_MIN = 104 };
 
 #define RECLAIM_INTERVAL (10 * NS_PER_MS)
 
@@ -30,20 +30,22 @@ advance_clock(ashm *a, uint64_t now)
     }
 }
 
-/* Is it ours to do the work of this interval? */
-static bool
-takes_turn(ashm *a, uint64_t now)
+/* Of how many intervals is the work ours? 0: somebody has done it. Where none came by for an
+ * interval or more, of two: to make up for all of them would keep others waiting. */
+static uint32_t
+take_turn(ashm *a, uint64_t now)
 {
     uint64_t at = load_relaxed64(&a->header->maintain_at);
 
-    if (now < at && at - now <= MAINTAIN_INTERVAL) {
-        return false;
+    if ((now < at && at - now <= MAINTAIN_INTERVAL) ||
+        !cas_acquire64(&a->header->maintain_at, at, now + MAINTAIN_INTERVAL)) {
+        return 0;
     }
-    return cas_acquire64(&a->header->maintain_at, at, now + MAINTAIN_INTERVAL);
+    return now >= at && now - at < MAINTAIN_INTERVAL ? 1 : 2;
 }
 
 static int
-sweep_a_part(tx *t)
+sweep_a_part(tx *t, uint32_t intervals)
 {
     uint32_t mailboxes = COMMONS + handle_slots_high(t->party.a);
     int rc = 0;
@@ -53,9 +55,9 @@ sweep_a_part(tx *t)
         uint32_t buckets = table_size(&handle_mailbox(t->party.a, i)->table);
 
         if (buckets != 0) {
-            uint32_t some = buckets % (TABLE_BUCKETS_MAX + 1) / SWEEP_TICKS;
+            uint32_t some = buckets % (TABLE_BUCKETS_MAX + 1) / SWEEP_INTERVALS;
 
-            rc = sweep_some(t, i, some > SWEEP_MIN ? some : SWEEP_MIN);
+            rc = sweep_some(t, i, intervals * (some > SWEEP_MIN ? some : SWEEP_MIN));
             rc = rc == ASHM_BUSY ? 0 : rc; /* another time: the others do not wait for it */
         }
     }
@@ -73,20 +75,21 @@ int
 maintain_tick(ashm *a, tx *t)
 {
     uint64_t now = handle_now(a);
+    uint32_t intervals;
     int rc;
 
     store_relaxed64(&a->tick_at, now + MAINTAIN_INTERVAL);
     if (maintain_is_replaced(a)) {
         return ASHM_REPLACED;
     }
-    if (!takes_turn(a, now)) {
+    if ((intervals = take_turn(a, now)) == 0) {
         return 0;
     }
     advance_clock(a, now);
     rc = reap_dead(a);
     if (rc == 0 || may_pass(rc)) {
         t->now = now;
-        rc = sweep_a_part(t);
+        rc = sweep_a_part(t, intervals);
     }
     return may_pass(rc) ? 0 : rc; /* the next interval comes */
 }

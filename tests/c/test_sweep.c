@@ -139,6 +139,54 @@ test_a_tick_sweeps_in_the_end_whatever_is_over(void)
     fixture_end(&s, a);
 }
 
+/* How many ticks, so far from one to the next, until all of so many channels are swept. */
+static uint32_t
+ticks_to_sweep(uint32_t channels, uint64_t step)
+{
+    segment s;
+    ashm *a = fixture_begin(&s);
+    uint64_t now = 100 * SECOND;
+    uint32_t ticks = 0;
+    char name[20];
+
+    ashm_set_clock(a, now);
+    OK(ashm_tick(a));
+    store_relaxed64(&a->tick_at, now + 100 * SECOND); /* the sends do not */
+    for (uint32_t i = 0; i < channels; i++) { /* one mailbox */
+        snprintf(name, sizeof name, "x!%d", (int)i);
+        OK(ashm_send(a, name, strlen(name), "", 0, 1, 1));
+    }
+    do {
+        now += step;
+        ticks++;
+        ashm_set_clock(a, now);
+        OK(ashm_tick(a));
+    } while (info_of(a).messages != 0 && ticks < 1000);
+    fixture_end(&s, a);
+    return ticks;
+}
+
+static void
+test_the_smallest_table_is_swept_in_a_second(void)
+{
+    EXPECT(ticks_to_sweep(500, MAINTAIN_INTERVAL) * MAINTAIN_INTERVAL <= SECOND);
+}
+
+static void
+test_a_large_table_is_swept_in_four_seconds(void)
+{
+    uint64_t time = ticks_to_sweep(5000, MAINTAIN_INTERVAL) * MAINTAIN_INTERVAL;
+
+    EXPECT(time > 3 * SECOND && time <= 4 * SECOND + MAINTAIN_INTERVAL);
+}
+
+static void
+test_who_comes_seldom_sweeps_two_parts(void)
+{
+    EXPECT(ticks_to_sweep(500, 5 * MAINTAIN_INTERVAL) <= 5);
+    EXPECT(ticks_to_sweep(5000, 5 * MAINTAIN_INTERVAL) <= 21);
+}
+
 static void
 test_a_ring_that_is_empty_shrinks(void)
 {
@@ -254,6 +302,9 @@ main(void)
     RUN(test_the_sweep_by_the_way_spares_what_is_new_once);
     RUN(test_it_goes_round_a_part_at_a_time);
     RUN(test_a_tick_sweeps_in_the_end_whatever_is_over);
+    RUN(test_the_smallest_table_is_swept_in_a_second);
+    RUN(test_a_large_table_is_swept_in_four_seconds);
+    RUN(test_who_comes_seldom_sweeps_two_parts);
     RUN(test_a_ring_that_is_empty_shrinks);
     RUN(test_who_was_told_and_does_not_come_is_passed_over);
     RUN(test_flush_drops_messages_and_memberships);

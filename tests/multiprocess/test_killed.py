@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from asgi_shm import SyncShmChannelLayer, errors
-from asgi_shm._receiver import TICK
+from asgi_shm._attachment import TICK
 from tests.support import Clock, leftovers, receive_nowait, run_alone
 
 MIB = 1024 * 1024
@@ -17,7 +17,7 @@ CAPACITY = 100_000
 # Within so many seconds what a killed process had is to be gone.
 PROMISE = 1.0
 # Just more than MAINTAIN_INTERVAL of csrc/maintain.h.
-AN_INTERVAL = 0.251
+AN_INTERVAL = 0.101
 
 
 async def settle_in(layer: Any, say: Any, total: int) -> None:

@@ -13,11 +13,9 @@ from typing import Any
 
 import pytest
 
-from asgi_shm import _receiver
+from asgi_shm._attachment import TICK
 from tests.multiprocess.peer import Peer
 from tests.support import SHM, TIMEOUT, leftovers, soon
-
-TICK = _receiver.TICK  # seconds; as it is outside of the tests
 
 
 class Notices(logging.Handler):

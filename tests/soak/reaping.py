@@ -17,6 +17,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from asgi_shm import ShmChannelLayer, unlink
+from asgi_shm._attachment import TICK
 from tests.support import SHM, TIMEOUT, fresh_prefix, leftovers
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ def measure(prefix: str, rng: random.Random) -> float:
     victim = start(prefix, live)
     until(lambda: bells(prefix) != before)
     (bell,) = bells(prefix) - before
-    time.sleep(rng.uniform(0.02, 0.7))  # at any time between two ticks of the survivor's
+    # At any time between two ticks of the survivor's.
+    time.sleep(rng.uniform(0.02, 0.02 + TICK))
     began = time.monotonic()
     kill(victim)
     until(lambda: not (SHM / bell).exists())
