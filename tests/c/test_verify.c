@@ -265,6 +265,31 @@ test_damaged_memory(void)
     end(&f);
 }
 
+/* Each unit of the page belongs to something, as with one of a chain. */
+static void
+test_a_full_page_with_a_free_block(void)
+{
+    fixture f;
+    page_shm *page;
+    uint32_t number;
+    tx t;
+
+    begin(&f);
+    OK(ashm_send(f.a, "full", 4, f.a->base, 50, 60 * SECOND, 64));
+    number = f.a->header->message_heap.partial[block_class_for(50 + sizeof(message_shm))];
+    for (int i = 1; i < 64; i++) {
+        OK(ashm_send(f.a, "full", 4, f.a->base, 50, 60 * SECOND, 64));
+    }
+    mailbox_hold(f.a, &t, 0);
+    page = page_record(&t, MESSAGES, number);
+    mailbox_let_go(&t);
+    EXPECT_EQ(page->class, 2);
+    EXPECT(!page_has_free(page));
+    FINDS(&f, page->free[0], 1);
+    FINDS(&f, page->free[1], 1u << 31);
+    end(&f);
+}
+
 static void
 test_damaged_slots(void)
 {
@@ -469,6 +494,7 @@ main(void)
     RUN(test_damaged_groups);
     RUN(test_damaged_waiters);
     RUN(test_damaged_memory);
+    RUN(test_a_full_page_with_a_free_block);
     RUN(test_damaged_slots);
     RUN(test_verify_changes_nothing);
     RUN(test_a_ready_list_that_is_a_circle);
