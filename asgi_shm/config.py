@@ -26,8 +26,8 @@ from .capacity import (
 from .errors import ConfigError
 
 MIB: Final = 1024 * 1024
-# A reference in the segment counts 2**32 units of 64 bytes.
-MEMORY_MAX: Final = 256 * 1024 * MIB
+# A reference in the segment counts 2**32 units of 16 bytes, less a page or two.
+MEMORY_MAX: Final = 63 * 1024 * MIB
 # Some 30 years: far from the end of a 64-bit clock of nanoseconds.
 SECONDS_MAX: Final = 1_000_000_000
 GID_MAX: Final = 2**32 - 2
@@ -40,7 +40,7 @@ ALLOWED_PREFIX: Final = (
 )
 ALLOWED_SECONDS: Final = f"a number of seconds above 0, at most {SECONDS_MAX}"
 ALLOWED_RATE: Final = "a number from 0 to 1"
-ALLOWED_MEMORY: Final = f"an integer from {MIB} (1 MiB) to {MEMORY_MAX} (256 GiB)"
+ALLOWED_MEMORY: Final = f"an integer from {MIB} (1 MiB) to {MEMORY_MAX} (63 GiB)"
 ALLOWED_SIZE: Final = "an integer from 1 to message_memory"
 ALLOWED_MODE: Final = "0o600, 0o640, 0o644, 0o660, 0o664 or 0o666"
 ALLOWED_GROUP: Final = f"None, the name of a group of this machine, or a group id to {GID_MAX}"

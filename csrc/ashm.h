@@ -61,7 +61,7 @@ enum {
 };
 
 enum {
-    ASHM_LAYOUT_VERSION = 1, /* of what lies in a segment; part of the objects' names */
+    ASHM_LAYOUT_VERSION = 2, /* of what lies in a segment; part of the objects' names */
     ASHM_NAME_MAX = 127,     /* bytes in a channel or group name */
     ASHM_CLIENT_LENGTH = 16, /* bytes of what ashm_client() writes */
     ASHM_COMMAND_MAX = 127,  /* bytes of a process's command line that others can see */

@@ -3,7 +3,7 @@
 
 #include <semaphore.h>
 
-enum { PAGES_MIN = 64, PAGES_MAX = 1 << 26 };
+enum { PAGES_MIN = 64 };
 
 static int
 section_pages(uint64_t bytes, uint32_t *pages)

@@ -12,7 +12,7 @@
  *   table pages    page_shm[]            any process           memory lock, or their mailbox's
  *   tables         4 KiB pages           any process           their mailbox's lock
  *
- * No pointer is stored. A reference counts units of 64 bytes from the start of the messages or
+ * No pointer is stored. A reference counts units of 16 bytes from the start of the messages or
  * the tables section; 0 is none, for page 0 of both is never handed out. Sections begin on page
  * boundaries. All of it but the header, the commons and the slots in use is a hole in the file
  * until it is needed (see pages.h).
@@ -34,8 +34,9 @@
 
 enum {
     PAGE_SIZE_SHM = 4096,
-    UNIT = 64, /* bytes that a reference counts */
+    UNIT = 16, /* bytes that a reference counts */
     UNITS_PER_PAGE = PAGE_SIZE_SHM / UNIT,
+    PAGES_MAX = UINT32_MAX / UNITS_PER_PAGE, /* of a section */
     CACHE_LINE = 64,
 
     COMMONS = 8, /* mailboxes of no process */
@@ -43,8 +44,11 @@ enum {
     LANES = 4,         /* operations that one process has under way at once */
     LOG_ENTRIES = 248, /* stores of one transaction */
 
-    BLOCK_CLASSES = 6, /* 64, 128, ... 2048 bytes */
-    BLOCK_MAX = UNIT << (BLOCK_CLASSES - 1),
+    BLOCK_CLASSES = 7, /* 48, 64, 128, ... 2048 bytes */
+    BLOCK_MIN = 48,    /* a membership */
+    BLOCK_MAX = 2048,
+    BLOCKS_PER_PAGE = PAGE_SIZE_SHM / BLOCK_MIN, /* at the most */
+    FREE_WORDS = 3, /* of 32 bits, a bit for each */
 
     TABLE_BUCKETS_PER_PAGE = PAGE_SIZE_SHM / 4,
     TABLE_BUCKETS_MAX = TABLE_BUCKETS_PER_PAGE * (PAGE_SIZE_SHM / 4),
@@ -58,15 +62,14 @@ enum {
 /* ---- memory: guarded by the memory lock (messages) or the mailbox's (heaps of tables) ---- */
 
 /* Describes one page of a section. A free page uses `next` alone, as does a page
- * inside a chain; the first page of a chain says in `free` how many they are and
+ * inside a chain; the first page of a chain says in free[0] how many they are and
  * in `prev` which is the last. A split page is on its class's list while it has a
  * free block. */
 typedef struct page_shm {
-    uint64_t free; /* split: a bit for each free block. chain: pages in it */
+    uint32_t free[FREE_WORDS]; /* split: a bit for each free block */
     uint32_t next;
     uint32_t prev;
     uint32_t class; /* split: block class + 1. Otherwise 0 */
-    uint32_t unused;
 } page_shm;
 
 /* The two sections of pages. */
@@ -346,13 +349,15 @@ typedef struct header_shm {
 } header_shm;
 
 _Static_assert(sizeof(page_shm) == 24, "layout");
+_Static_assert(BLOCKS_PER_PAGE <= 32 * FREE_WORDS, "a bit for each block");
+_Static_assert(BLOCK_MIN % UNIT == 0, "a reference for each block");
 _Static_assert(sizeof(message_shm) == 12, "layout");
 _Static_assert(sizeof(node_shm) == 12, "layout");
 _Static_assert(sizeof(entry_shm) == 16, "layout");
 _Static_assert(offsetof(channel_shm, entries) == 56, "layout");
 _Static_assert(offsetof(channel_shm, name) == 88, "a usual name fits in 128 bytes");
 _Static_assert(offsetof(group_shm, name) == 28, "layout");
-_Static_assert(sizeof(member_shm) == 48, "at most 64 bytes for a membership");
+_Static_assert(sizeof(member_shm) == BLOCK_MIN, "at most 64 bytes for a membership");
 _Static_assert(sizeof(waiter_shm) == 56, "layout");
 _Static_assert(sizeof(waitlist_shm) == 16, "layout");
 _Static_assert(sizeof(lane_shm) == PAGE_SIZE_SHM, "layout");

@@ -57,7 +57,9 @@ look_table(const ashm *a, uint32_t mailbox)
 uint32_t
 look_buckets(const ashm *a, uint32_t mailbox)
 {
-    return look_table(a, mailbox).buckets;
+    table_shm table = look_table(a, mailbox);
+
+    return table_size(&table);
 }
 
 static bool

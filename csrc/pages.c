@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 
 enum { EXTENT = 64 }; /* pages that get memory at once: 256 KiB */
 
@@ -113,7 +114,7 @@ pages_take(tx *t, enum section section, uint32_t n)
         tx_set32(t, &page_record(t, section, last)->next, 0);
     }
     head = page_record(t, section, first);
-    tx_set64(t, &head->free, n);
+    tx_set32(t, &head->free[0], n);
     tx_set32(t, &head->prev, last);
     tx_set32(t, &head->class, 0);
     return first;
@@ -124,7 +125,7 @@ pages_give(tx *t, enum section section, uint32_t first)
 {
     arena_shm *arena = &t->party.a->header->arenas[section];
     page_shm *head = page_record(t, section, first);
-    uint32_t n = (uint32_t)head->free;
+    uint32_t n = head->free[0];
     uint32_t last = head->prev;
 
     if (!tx_memory(t)) {
@@ -142,18 +143,45 @@ pages_give(tx *t, enum section section, uint32_t first)
 
 /* ---- blocks ---- */
 
-static uint32_t
-block_size(uint32_t class)
+/* 48 bytes are there for memberships. */
+const block_class block_classes[BLOCK_CLASSES] = {
+    {48, {UINT32_MAX, UINT32_MAX, 0x1fffff}},
+    {64, {UINT32_MAX, UINT32_MAX}},
+    {128, {UINT32_MAX}},
+    {256, {0xffff}},
+    {512, {0xff}},
+    {1024, {0xf}},
+    {2048, {0x3}},
+};
+
+static bool
+page_is_empty(const page_shm *record, const block_class *blocks)
 {
-    return (uint32_t)UNIT << class;
+    return memcmp(record->free, blocks->free, sizeof record->free) == 0;
 }
 
-static uint64_t
-all_free(uint32_t class)
+/* Of a page that has one. */
+static uint32_t
+first_free(const page_shm *record)
 {
-    uint32_t blocks = PAGE_SIZE_SHM / block_size(class);
+    uint32_t word = record->free[0] != 0 ? 0 : record->free[1] != 0 ? 1 : 2;
 
-    return blocks == 64 ? UINT64_MAX : (UINT64_C(1) << blocks) - 1;
+    return word * 32 + (uint32_t)__builtin_ctz(record->free[word]);
+}
+
+/* A bit of the words that say which blocks are free. */
+static bool
+block_bit(const uint32_t *free, uint32_t block)
+{
+    return (free[block / 32] >> block % 32 & 1) != 0;
+}
+
+static void
+block_flip(tx *t, page_shm *record, uint32_t block)
+{
+    uint32_t *word = &record->free[block / 32];
+
+    tx_set32(t, word, *word ^ 1u << block % 32);
 }
 
 static void
@@ -184,37 +212,53 @@ list_remove(tx *t, enum section section, uint32_t *list, uint32_t page)
     }
 }
 
+static uint32_t
+split_page(tx *t, enum section section, heap_shm *heap, uint32_t class)
+{
+    uint32_t page = pages_take(t, section, 1);
+    page_shm *record;
+
+    if (page != 0) {
+        record = page_record(t, section, page);
+        tx_set32(t, &record->class, class + 1);
+        for (int i = 0; i < FREE_WORDS; i++) {
+            tx_set32(t, &record->free[i], block_classes[class].free[i]);
+        }
+        list_push(t, section, &heap->partial[class], page);
+    }
+    return page;
+}
+
 uint32_t
 block_take(tx *t, enum section section, heap_shm *heap, uint32_t size)
 {
-    uint32_t class = size <= UNIT ? 0 : log2_up(size) - log2_up(UNIT);
-    uint32_t page, bit;
+    uint32_t class = block_class_for(size);
+    const block_class *blocks;
+    uint32_t page, block;
     page_shm *record;
 
     ASHM_CHECK(class < BLOCK_CLASSES);
     ASHM_DEBUG_CHECK(!t->freed);
+    blocks = &block_classes[class];
     page = heap->partial[class];
-    if (page == 0) {
-        if ((page = pages_take(t, section, 1)) == 0) {
-            return 0;
-        }
-        record = page_record(t, section, page);
-        tx_set32(t, &record->class, class + 1);
-        tx_set64(t, &record->free, all_free(class));
-        list_push(t, section, &heap->partial[class], page);
+    if (page == 0 && (page = split_page(t, section, heap, class)) == 0) {
+        return 0;
     }
     record = page_record(t, section, page);
-    if (record->free == 0 || (record->free & ~all_free(class)) != 0 ||
-        record->class != class + 1) {
+    if (!page_has_free(record) || record->class != class + 1) {
         tx_fault(t, ASHM_CORRUPT);
         return 0;
     }
-    bit = (uint32_t)__builtin_ctzll(record->free);
-    tx_set64(t, &record->free, record->free & (record->free - 1));
-    if (record->free == 0) {
+    block = first_free(record);
+    if (!block_bit(blocks->free, block)) {
+        tx_fault(t, ASHM_CORRUPT); /* the page has not so many */
+        return 0;
+    }
+    block_flip(t, record, block);
+    if (!page_has_free(record)) {
         list_remove(t, section, &heap->partial[class], page);
     }
-    return page_reference(page) + bit * (block_size(class) / UNIT);
+    return page_reference(page) + block * (blocks->size / UNIT);
 }
 
 static void
@@ -228,7 +272,7 @@ give_split_page(tx *t, enum section section, heap_shm *heap, uint32_t page)
     }
     list_remove(t, section, &heap->partial[record->class - 1], page);
     tx_set32(t, &record->class, 0);
-    tx_set64(t, &record->free, 1);
+    tx_set32(t, &record->free[0], 1);
     tx_set32(t, &record->prev, page);
     pages_give(t, section, page);
 }
@@ -239,26 +283,29 @@ block_give(tx *t, enum section section, heap_shm *heap, uint32_t reference)
     uint32_t page = reference / UNITS_PER_PAGE;
     page_shm *record = page_record(t, section, page);
     uint32_t class = record->class - 1;
-    uint32_t units, bit;
+    const block_class *blocks;
+    uint32_t units, block;
 
     if (class >= BLOCK_CLASSES) {
         tx_fault(t, ASHM_CORRUPT);
         return;
     }
-    units = block_size(class) / UNIT;
-    bit = reference % UNITS_PER_PAGE / units;
-    if (reference % units != 0 || (record->free >> bit & 1) != 0) {
-        tx_fault(t, ASHM_CORRUPT); /* freed twice */
+    blocks = &block_classes[class];
+    units = blocks->size / UNIT;
+    block = reference % UNITS_PER_PAGE / units;
+    if (reference % UNITS_PER_PAGE % units != 0 || !block_bit(blocks->free, block) ||
+        block_bit(record->free, block)) {
+        tx_fault(t, ASHM_CORRUPT); /* no block, or freed twice */
         return;
     }
     t->freed = true;
-    if (record->free == 0) {
+    if (!page_has_free(record)) {
         list_push(t, section, &heap->partial[class], page);
     }
-    tx_set64(t, &record->free, record->free | UINT64_C(1) << bit);
+    block_flip(t, record, block);
     /* The last page of a class stays, or one message that comes and goes would
      * split and join a page each time. */
-    if (record->free == all_free(class) && (record->next != 0 || record->prev != 0)) {
+    if (page_is_empty(record, blocks) && (record->next != 0 || record->prev != 0)) {
         give_split_page(t, section, heap, page);
     }
 }
@@ -269,7 +316,7 @@ heap_trim(tx *t, enum section section, heap_shm *heap)
     for (uint32_t class = 0; class < BLOCK_CLASSES; class++) {
         uint32_t page = heap->partial[class];
 
-        if (page != 0 && page_record(t, section, page)->free == all_free(class)) {
+        if (page != 0 && page_is_empty(page_record(t, section, page), &block_classes[class])) {
             give_split_page(t, section, heap, page);
         }
     }

@@ -1,6 +1,6 @@
 /*
  * pages.h: the memory of a section: 4 KiB pages, chains of them, and pages split
- * into blocks of 64, 128, ... 2048 bytes.
+ * into blocks of 48, 64, 128, ... 2048 bytes.
  *
  * Pages have no order: a chain takes whichever are free, so that what fits in the
  * free pages is never refused for being scattered. The file behind the segment is
@@ -79,6 +79,28 @@ static inline uint32_t
 page_next(tx *t, enum section section, uint32_t page)
 {
     return page_record(t, section, page)->next;
+}
+
+/* What there is in a page that is split into blocks of a class. */
+typedef struct block_class {
+    uint32_t size;
+    uint32_t free[FREE_WORDS]; /* as a page has it whose blocks are all free */
+} block_class;
+
+extern const block_class block_classes[BLOCK_CLASSES];
+
+/* The class of the smallest blocks that hold `size` bytes. */
+static inline uint32_t
+block_class_for(uint32_t size)
+{
+    return size <= BLOCK_MIN ? 0 : 1 + log2_up(size) - log2_up(64);
+}
+
+/* Is a block free of a page that is split? */
+static inline bool
+page_has_free(const page_shm *record)
+{
+    return (record->free[0] | record->free[1] | record->free[2]) != 0;
 }
 
 /* A reference to a block of at least `size` bytes (at most BLOCK_MAX); 0 and

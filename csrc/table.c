@@ -55,7 +55,7 @@ table_buckets(tx *t)
 uint32_t
 table_records(tx *t)
 {
-    uint32_t most = section_ready(t->party.a, TABLES) * UNITS_PER_PAGE;
+    uint32_t most = section_ready(t->party.a, TABLES) * BLOCKS_PER_PAGE;
     uint32_t count = table_of(t)->count;
 
     return count < most ? count : most;

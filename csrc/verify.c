@@ -11,6 +11,12 @@
 #include "slots.h"
 #include "watch.h"
 
+/* What of a page belongs to something. */
+typedef struct page_claims {
+    uint32_t blocks[FREE_WORDS]; /* a bit for each */
+    bool whole;                  /* it is in a chain */
+} page_claims;
+
 typedef struct check {
     tx *t;
     char *report;
@@ -18,8 +24,8 @@ typedef struct check {
     bool failed;
     uint32_t slots; /* those that there were when the mailboxes were locked */
     /* What the walk has found, to compare with what the records say. */
-    uint64_t *units[SECTIONS]; /* for each page, the 64-byte units in use */
-    uint32_t *refs;            /* for each unit of the messages section */
+    page_claims *claims[SECTIONS]; /* for each page */
+    uint32_t *refs;                /* for each unit of the messages section */
     uint32_t filter[FILTER_BUCKETS];
 } check;
 
@@ -56,35 +62,50 @@ goes_on(check *c, uint32_t *left, const char *what)
 
 /* ---- memory in use ---- */
 
-static void
-claim_units(check *c, enum section section, uint32_t reference, uint32_t units,
-            const char *what)
+static const char *
+section_name(enum section section)
 {
-    uint32_t page = reference / UNITS_PER_PAGE;
-    uint64_t mask =
-        units >= 64 ? UINT64_MAX : ((UINT64_C(1) << units) - 1) << reference % UNITS_PER_PAGE;
-    const char *name = section == MESSAGES ? "messages" : "tables";
+    return section == MESSAGES ? "messages" : "tables";
+}
 
+static page_claims *
+claims_of(check *c, enum section section, uint32_t page, const char *what)
+{
     if (page == 0 || page >= c->t->party.a->header->arenas[section].used) {
-        wrong(c, "%s: reference %u is outside the %s section", what, reference, name);
-        return;
+        wrong(c, "%s: page %u is outside the %s section", what, page, section_name(section));
+        return NULL;
     }
-    EXPECT(c, (c->units[section][page] & mask) == 0, "%s: %s page %u is used twice", what, name,
-           page);
-    c->units[section][page] |= mask;
+    return &c->claims[section][page];
+}
+
+static bool
+is_unclaimed(const page_claims *claims)
+{
+    return !claims->whole && (claims->blocks[0] | claims->blocks[1] | claims->blocks[2]) == 0;
 }
 
 static void
 claim_block(check *c, enum section section, uint32_t reference, uint32_t size, const char *what)
 {
     uint32_t page = reference / UNITS_PER_PAGE;
-    uint32_t class = size <= UNIT ? 0 : log2_up(size) - log2_up(UNIT);
+    uint32_t class = block_class_for(size);
+    uint32_t units = block_classes[class].size / UNIT;
+    uint32_t block = reference % UNITS_PER_PAGE / units;
+    uint32_t word = block / 32, bit = 1u << block % 32;
+    page_claims *claims = claims_of(c, section, page, what);
 
-    claim_units(c, section, reference, 1u << class, what);
-    if (!c->failed) {
-        EXPECT(c, page_record(c->t, section, page)->class == class + 1,
-               "%s: block %u is not of its page's class", what, reference);
+    if (claims == NULL) {
+        return;
     }
+    EXPECT(c, page_record(c->t, section, page)->class == class + 1,
+           "%s: block %u is not of its page's class", what, reference);
+    EXPECT(c,
+           reference % UNITS_PER_PAGE % units == 0 &&
+               (block_classes[class].free[word] & bit) != 0,
+           "%s: no block begins at %u", what, reference);
+    EXPECT(c, !claims->whole && (claims->blocks[word] & bit) == 0,
+           "%s: %s page %u is used twice", what, section_name(section), page);
+    claims->blocks[word] |= bit;
 }
 
 static void
@@ -93,16 +114,18 @@ claim_chain(check *c, enum section section, uint32_t page, uint32_t n, const cha
     uint32_t last = 0;
 
     for (uint32_t i = 0; i < n && !c->failed; i++) {
+        page_claims *claims = claims_of(c, section, page, what);
         const page_shm *record;
 
-        claim_units(c, section, page_reference(page), UNITS_PER_PAGE, what);
-        if (c->failed) {
+        if (claims == NULL) {
             return;
         }
+        EXPECT(c, is_unclaimed(claims), "%s: %s page %u is used twice", what,
+               section_name(section), page);
+        claims->whole = true;
         record = page_record(c->t, section, page);
-        EXPECT(c, i > 0 || (record->class == 0 && record->free == n),
-               "%s: the first page of a chain says %llu pages, not %u", what,
-               (unsigned long long)record->free, n);
+        EXPECT(c, i > 0 || (record->class == 0 && record->free[0] == n),
+               "%s: the first page of a chain says %u pages, not %u", what, record->free[0], n);
         last = page;
         page = record->next;
     }
@@ -487,20 +510,18 @@ check_slot(check *c, uint32_t index)
 static void
 check_split_page(check *c, enum section section, uint32_t page, const page_shm *record)
 {
-    uint32_t units = 1u << (record->class - 1);
-    uint64_t in_use = 0;
+    const block_class *class = &block_classes[record->class - 1];
+    const page_claims *claims = &c->claims[section][page];
 
-    for (uint32_t unit = 0; unit < UNITS_PER_PAGE; unit += units) {
-        if ((record->free >> (unit / units) & 1) == 0) {
-            in_use |= (units == 64 ? UINT64_MAX : (UINT64_C(1) << units) - 1) << unit;
-        }
+    for (int i = 0; i < FREE_WORDS; i++) {
+        uint32_t in_use = class->free[i] & ~record->free[i];
+
+        EXPECT(c, (record->free[i] & ~class->free[i]) == 0,
+               "page %u: more blocks are free than it has", page);
+        EXPECT(c, in_use == claims->blocks[i],
+               "%s page %u: of its blocks from %d on %x are in use, and %x belong to something",
+               section_name(section), page, 32 * i, in_use, claims->blocks[i]);
     }
-    EXPECT(c, units == 1 || record->free >> (UNITS_PER_PAGE / units) == 0,
-           "page %u: more blocks are free than it has", page);
-    EXPECT(c, in_use == c->units[section][page],
-           "%s page %u: blocks in use are %llx, and %llx belong to something",
-           section == MESSAGES ? "messages" : "tables", page, (unsigned long long)in_use,
-           (unsigned long long)c->units[section][page]);
 }
 
 /* Marks for pages on the free list and on a class's list. */
@@ -537,7 +558,7 @@ walk_heap(check *c, enum section section, const heap_shm *heap, unsigned char *s
             const page_shm *record = page_record(c->t, section, page);
 
             if (page >= arena->used || seen[page] != 0 || record->class != class + 1 ||
-                record->prev != before || record->free == 0) {
+                record->prev != before || !page_has_free(record)) {
                 wrong(c, "heap: page %u is not to be on the list of class %u", page, class);
                 return;
             }
@@ -565,19 +586,18 @@ check_pages(check *c, enum section section, unsigned char *seen)
     }
     for (uint32_t page = 1; page < arena->used && !c->failed; page++) {
         const page_shm *record = page_record(c->t, section, page);
-        uint64_t units = c->units[section][page];
-        const char *name = section == MESSAGES ? "messages" : "tables";
+        const page_claims *claims = &c->claims[section][page];
+        const char *name = section_name(section);
 
         if (seen[page] == 1) {
-            EXPECT(c, units == 0, "%s page %u: free, and used", name, page);
-        } else if (units == UINT64_MAX && record->class == 0) {
-            continue; /* in a chain */
+            EXPECT(c, is_unclaimed(claims), "%s page %u: free, and used", name, page);
+        } else if (claims->whole) {
+            EXPECT(c, seen[page] == 0, "%s page %u: in a chain, and split", name, page);
         } else if (record->class == 0 || record->class > BLOCK_CLASSES) {
-            /* Inside a chain only the first page's class is kept. */
-            EXPECT(c, units == UINT64_MAX, "%s page %u: lost", name, page);
-        } else if (units != UINT64_MAX || record->free == 0) {
+            wrong(c, "%s page %u: lost", name, page);
+        } else {
             check_split_page(c, section, page, record);
-            EXPECT(c, (record->free != 0) == (seen[page] == 2),
+            EXPECT(c, page_has_free(record) == (seen[page] == 2),
                    "%s page %u: split, and not on its list", name, page);
         }
     }
@@ -591,8 +611,8 @@ make_room(check *c)
     const ashm *a = c->t->party.a;
 
     for (int i = 0; i < SECTIONS; i++) {
-        c->units[i] = calloc(a->header->arenas[i].used + 1, sizeof(uint64_t));
-        if (c->units[i] == NULL) {
+        c->claims[i] = calloc(a->header->arenas[i].used + 1, sizeof(page_claims));
+        if (c->claims[i] == NULL) {
             return ENOMEM;
         }
     }
@@ -711,8 +731,8 @@ verify(tx *t, char *report, size_t size)
         c.slots = locked - COMMONS;
         rc = check_everything(&c);
     }
-    free(c.units[MESSAGES]);
-    free(c.units[TABLES]);
+    free(c.claims[MESSAGES]);
+    free(c.claims[TABLES]);
     free(c.refs);
     t->mailbox = NULL;
     tx_rollback(t); /* nothing was written: this lets the memory lock go */

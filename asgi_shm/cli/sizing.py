@@ -16,7 +16,7 @@ __all__ = ["COMMANDS", "group_memory", "message_memory"]
 # Bytes of what lies in the memory for groups.
 CHANNEL: Final = 132
 WAITER: Final = 68
-MEMBERSHIP: Final = 68
+MEMBERSHIP: Final = 52
 GROUP: Final = 68
 PROCESS: Final = 28_000
 # A channel holds two unread messages in its record; more need a ring.
@@ -24,14 +24,16 @@ INLINE: Final = 2
 ENTRY: Final = 16
 # A message has a head, and lies in a block or in pages.
 HEAD: Final = 12
-BLOCK_MIN, BLOCK_MAX, PAGE = 64, 2048, 4096
+BLOCK_MIN, BLOCK_MAX, PAGE = 48, 2048, 4096
 
 
 def message_memory(messages: int, size: int) -> int:
     """Return the bytes that so many unread messages of so many bytes take."""
     needed = size + HEAD
+    if needed <= BLOCK_MIN:
+        return messages * BLOCK_MIN
     if needed <= BLOCK_MAX:
-        return messages * max(BLOCK_MIN, 1 << math.ceil(math.log2(needed)))
+        return messages * (1 << math.ceil(math.log2(needed)))
     return messages * PAGE * math.ceil(needed / PAGE)
 
 

@@ -275,7 +275,7 @@ damage(input *in)
         *word = *some_word(value, (kind & 16) != 0);
         break;
     case 4:
-        memset((char *)word - (uintptr_t)word % UNIT, value % 2 ? 0xff : 0, UNIT);
+        memset((char *)word - (uintptr_t)word % CACHE_LINE, value % 2 ? 0xff : 0, CACHE_LINE);
         break;
     case 5:
         memset((char *)word - (uintptr_t)word % PAGE_SIZE_SHM, value % 2 ? 0xff : 0,

@@ -220,7 +220,7 @@ test_references_are_checked_against_what_has_memory(void)
     EXPECT_EQ(tx_commit(&t), ASHM_CORRUPT);
     EXPECT(section_at(&t, TABLES, ready, 1) == t.scratch);
     EXPECT_EQ(tx_commit(&t), ASHM_CORRUPT);
-    EXPECT(section_at(&t, TABLES, ready - 1, 65) == t.scratch);
+    EXPECT(section_at(&t, TABLES, ready - 1, UNIT + 1) == t.scratch);
     EXPECT_EQ(tx_commit(&t), ASHM_CORRUPT);
     EXPECT(section_at(&t, TABLES, UINT32_MAX, 64) == t.scratch);
     EXPECT_EQ(tx_commit(&t), ASHM_CORRUPT);
@@ -229,13 +229,29 @@ test_references_are_checked_against_what_has_memory(void)
     fixture_end(&s, a);
 }
 
+static void
+test_references_reach_the_end_of_the_largest_section(void)
+{
+    const uint64_t most = UINT64_C(63) << 30; /* MEMORY_MAX of config.py */
+    const uint64_t pages = PAGES_MAX - 1;     /* page 0 is nobody's */
+    section_map map;
+
+    OK(layout_map(most, most, &map));
+    OK(layout_map(pages * PAGE_SIZE_SHM, MIB, &map));
+    EXPECT_EQ(map.section[MESSAGES].count, PAGES_MAX);
+    EXPECT_EQ(page_reference(PAGES_MAX - 1) / UNITS_PER_PAGE, PAGES_MAX - 1);
+    EXPECT_EQ((uint64_t)page_reference(PAGES_MAX), (uint64_t)PAGES_MAX * UNITS_PER_PAGE);
+    EXPECT_EQ(layout_map((pages + 1) * PAGE_SIZE_SHM, MIB, &map), ASHM_BAD_ARGUMENT);
+    EXPECT_EQ(layout_map(MIB, (pages + 1) * PAGE_SIZE_SHM, &map), ASHM_BAD_ARGUMENT);
+}
+
 /* ---- blocks ---- */
 
 static void
 test_blocks_of_each_size_lie_apart(void)
 {
-    static const uint32_t sizes[] = {1, 64, 65, 128, 129, 500, 512, 1024, 1025, 2048};
-    enum { SIZES = sizeof sizes / sizeof sizes[0], EACH = 70 };
+    static const uint32_t sizes[] = {1, 48, 49, 64, 65, 128, 129, 500, 512, 1024, 1025, 2048};
+    enum { SIZES = sizeof sizes / sizeof sizes[0], EACH = 90 };
     segment s;
     ashm *a = fixture_begin(&s);
     uint32_t blocks[SIZES][EACH];
@@ -325,12 +341,17 @@ test_blocks_that_a_page_does_not_have_are_not_handed_out(void)
     mailbox_hold(a, &t, 0);
     block = take_block(&t, 1024);
     page = page_record(&t, TABLES, block / UNITS_PER_PAGE);
-    page->free |= 16; /* there are four */
-    EXPECT_EQ(block_take(&t, TABLES, heap(&t), 1024), 0);
-    EXPECT_EQ(tx_commit(&t), ASHM_CORRUPT);
-    page->free &= 15;
-    block_give(&t, TABLES, heap(&t), block);
-    OK(tx_commit(&t));
+    for (int i = 0; i < FREE_WORDS; i++) {
+        uint32_t right = page->free[i];
+
+        page->free[0] &= ~UINT32_C(15); /* its four are in use */
+        page->free[i] |= 16;
+        EXPECT_EQ(block_take(&t, TABLES, heap(&t), 1024), 0);
+        EXPECT_EQ(tx_commit(&t), ASHM_CORRUPT);
+        page->free[i] = right;
+        page->free[0] = 14;
+    }
+    give_block(&t, block);
     heap_trim(&t, TABLES, heap(&t));
     OK(tx_commit(&t));
     mailbox_let_go(&t);
@@ -356,6 +377,84 @@ test_a_rollback_takes_a_block_back(void)
     fixture_end(&s, a);
 }
 
+/* Memberships: more to a page than a word has bits. */
+static void
+test_a_page_holds_85_blocks_of_48_bytes(void)
+{
+    enum { EACH = 85 };
+    segment s;
+    ashm *a = fixture_begin(&s);
+    uint32_t before = free_pages(a);
+    uint32_t blocks[EACH], more, page;
+    tx t;
+
+    mailbox_hold(a, &t, 0);
+    for (int i = 0; i < EACH; i++) {
+        blocks[i] = take_block(&t, sizeof(member_shm));
+        page = page_reference(blocks[i] / UNITS_PER_PAGE);
+        EXPECT_EQ((blocks[i] - page) * UNIT, i * 48);
+    }
+    EXPECT_EQ(free_pages(a), before - 1);
+    EXPECT_EQ(heap(&t)->partial[0], 0); /* full */
+    more = take_block(&t, sizeof(member_shm));
+    EXPECT_EQ(free_pages(a), before - 2);
+    give_block(&t, more);
+    block_give(&t, TABLES, heap(&t), blocks[EACH - 1]);
+    tx_rollback(&t);
+    block_give(&t, TABLES, heap(&t), blocks[EACH - 1]);
+    OK(tx_commit(&t));
+    EXPECT_EQ(block_take(&t, TABLES, heap(&t), sizeof(member_shm)), blocks[EACH - 1]);
+    tx_rollback(&t);
+    EXPECT_EQ(take_block(&t, sizeof(member_shm)), blocks[EACH - 1]);
+    for (int i = 0; i < EACH; i += 12) { /* some of each word: they come again */
+        give_block(&t, blocks[i]);
+        block_give(&t, TABLES, heap(&t), blocks[i]);
+        EXPECT_EQ(tx_commit(&t), ASHM_CORRUPT);
+        EXPECT_EQ(take_block(&t, sizeof(member_shm)), blocks[i]);
+    }
+    block_give(&t, TABLES, heap(&t), page + UNITS_PER_PAGE - 1); /* what is left of the page */
+    EXPECT_EQ(tx_commit(&t), ASHM_CORRUPT);
+    for (int i = 0; i < EACH; i++) {
+        give_block(&t, blocks[i]);
+    }
+    EXPECT_EQ(free_pages(a), before - 1);
+    heap_trim(&t, TABLES, heap(&t));
+    OK(tx_commit(&t));
+    EXPECT_EQ(free_pages(a), before);
+    mailbox_let_go(&t);
+    fixture_end(&s, a);
+}
+
+/* The words of a page that was split otherwise say nothing of it. */
+static void
+test_a_page_may_be_split_again_into_others(void)
+{
+    segment s;
+    ashm *a = fixture_begin(&s);
+    uint32_t page = 0;
+    tx t;
+
+    mailbox_hold(a, &t, 0);
+    for (int class = 0; class < 2 * BLOCK_CLASSES; class++) {
+        uint32_t size = block_classes[class % BLOCK_CLASSES].size;
+        uint32_t block = take_block(&t, size);
+
+        EXPECT(page == 0 || page == block / UNITS_PER_PAGE);
+        page = block / UNITS_PER_PAGE;
+        for (int i = 1; i < (int)(PAGE_SIZE_SHM / size); i++) {
+            EXPECT_EQ(take_block(&t, size), block + (uint32_t)i * (size / UNIT));
+        }
+        EXPECT_EQ(heap(&t)->partial[class % BLOCK_CLASSES], 0);
+        for (int i = 0; i < (int)(PAGE_SIZE_SHM / size); i++) {
+            give_block(&t, block + (uint32_t)i * (size / UNIT));
+        }
+        heap_trim(&t, TABLES, heap(&t));
+        OK(tx_commit(&t));
+    }
+    mailbox_let_go(&t);
+    fixture_end(&s, a);
+}
+
 int
 main(void)
 {
@@ -366,10 +465,13 @@ main(void)
     RUN(test_pages_get_memory_before_they_are_handed_out);
     RUN(test_a_chain_that_is_none_is_not_taken_back);
     RUN(test_references_are_checked_against_what_has_memory);
+    RUN(test_references_reach_the_end_of_the_largest_section);
     RUN(test_blocks_of_each_size_lie_apart);
     RUN(test_an_empty_page_goes_back_unless_it_is_the_last_of_its_class);
     RUN(test_what_is_freed_twice_is_found);
     RUN(test_blocks_that_a_page_does_not_have_are_not_handed_out);
     RUN(test_a_rollback_takes_a_block_back);
+    RUN(test_a_page_holds_85_blocks_of_48_bytes);
+    RUN(test_a_page_may_be_split_again_into_others);
     return tests_end();
 }

@@ -153,6 +153,7 @@ test_damaged_groups(void)
     group_shm *g;
     mailbox_shm *mailbox;
     member_shm *m;
+    page_shm *page;
     tx t;
 
     begin(&f);
@@ -160,6 +161,7 @@ test_damaged_groups(void)
     mailbox = handle_mailbox(f.a, slots_address(f.a, "work", 4).mailbox);
     mailbox_hold(f.a, &t, slots_address(f.a, "work", 4).mailbox);
     m = member_at(&t, g->head);
+    page = page_record(&t, TABLES, g->head / UNITS_PER_PAGE);
     mailbox_let_go(&t);
     FINDS(&f, g->count, 2);
     FINDS(&f, g->head, 0);
@@ -168,6 +170,11 @@ test_damaged_groups(void)
     FINDS(&f, m->channel, m->group);
     FINDS(&f, m->channel_prev, 5);
     FINDS(&f, m->group_prev, 5);
+    for (int i = 0; i < FREE_WORDS; i++) {
+        FINDS(&f, page->free[i], page->free[i] ^ 1u << 20);
+    }
+    FINDS(&f, page->free[2], page->free[2] | 1u << 21); /* there are 85 */
+    FINDS(&f, mailbox->heap.partial[0], 0);
     for (int i = 0; i < FILTER_BUCKETS; i++) {
         FINDS(&f, mailbox->filter[i], mailbox->filter[i] + 1);
     }
@@ -227,7 +234,7 @@ test_damaged_memory(void)
     m = section_at(&t, MESSAGES, entry->message, sizeof *m);
     page = page_record(&t, MESSAGES, entry->message / UNITS_PER_PAGE);
     split = page_record(&t, MESSAGES, h->message_heap.partial[0]);
-    medium = page_record(&t, MESSAGES, h->message_heap.partial[2]);
+    medium = page_record(&t, MESSAGES, h->message_heap.partial[block_class_for(200)]);
     mailbox_let_go(&t);
     FINDS(&f, m->refs, 2);
     FINDS(&f, m->refs, 0);
@@ -237,11 +244,14 @@ test_damaged_memory(void)
     FINDS(&f, page->next, 0);
     FINDS(&f, page->next, page->next + 1);
     FINDS(&f, page->class, 1);
-    FINDS(&f, page->free, 3);
-    FINDS(&f, split->free, split->free ^ 1);
-    FINDS(&f, split->free, split->free ^ UINT64_C(1) << 63);
+    FINDS(&f, page->free[0], 3);
+    FINDS(&f, split->free[0], split->free[0] ^ 1);
+    FINDS(&f, split->free[1], split->free[1] ^ 1u << 31);
+    FINDS(&f, split->free[2], split->free[2] ^ 1u << 20);
+    FINDS(&f, split->free[2], split->free[2] | 1u << 21); /* there are 85 */
     FINDS(&f, split->class, 2);
-    FINDS(&f, medium->free, medium->free | UINT64_C(1) << 20);
+    FINDS(&f, medium->free[0], medium->free[0] | 1u << 20);
+    FINDS(&f, medium->free[1], 1);
     FINDS(&f, split->prev, 9);
     FINDS(&f, h->message_heap.partial[0], 0);
     for (int i = 0; i < SECTIONS; i++) {
@@ -252,6 +262,31 @@ test_damaged_memory(void)
         FINDS(&f, h->arenas[i].free_head, 1);
         FINDS(&f, h->arenas[i].free_head, UINT32_MAX);
     }
+    end(&f);
+}
+
+/* Each unit of the page belongs to something, as with one of a chain. */
+static void
+test_a_full_page_with_a_free_block(void)
+{
+    fixture f;
+    page_shm *page;
+    uint32_t number;
+    tx t;
+
+    begin(&f);
+    OK(ashm_send(f.a, "full", 4, f.a->base, 50, 60 * SECOND, 64));
+    number = f.a->header->message_heap.partial[block_class_for(50 + sizeof(message_shm))];
+    for (int i = 1; i < 64; i++) {
+        OK(ashm_send(f.a, "full", 4, f.a->base, 50, 60 * SECOND, 64));
+    }
+    mailbox_hold(f.a, &t, 0);
+    page = page_record(&t, MESSAGES, number);
+    mailbox_let_go(&t);
+    EXPECT_EQ(page->class, 2);
+    EXPECT(!page_has_free(page));
+    FINDS(&f, page->free[0], 1);
+    FINDS(&f, page->free[1], 1u << 31);
     end(&f);
 }
 
@@ -266,7 +301,7 @@ test_damaged_slots(void)
     lane = &handle_slot(f.a, 1)->lanes[2];
     mailbox = handle_mailbox(f.a, COMMONS);
     FINDS(&f, lane->count, 1);
-    FINDS(&f, lane->held, 64);
+    FINDS(&f, lane->held, UNITS_PER_PAGE);
     FINDS(&f, lane->held_refs, 1);
     FINDS(&f, mailbox->broadcast_tail, mailbox->broadcast_tail + 1);
     FINDS(&f, mailbox->broadcast_head, mailbox->broadcast_head - 100);
@@ -459,6 +494,7 @@ main(void)
     RUN(test_damaged_groups);
     RUN(test_damaged_waiters);
     RUN(test_damaged_memory);
+    RUN(test_a_full_page_with_a_free_block);
     RUN(test_damaged_slots);
     RUN(test_verify_changes_nothing);
     RUN(test_a_ready_list_that_is_a_circle);

@@ -47,7 +47,16 @@ def test_more_than_there_can_be(tool):
 
 @pytest.mark.parametrize(
     ("size", "expected"),
-    [(0, 64), (52, 64), (53, 128), (2036, 2048), (2037, 4096), (4085, 8192)],
+    [
+        (0, 48),
+        (36, 48),
+        (37, 64),
+        (52, 64),
+        (53, 128),
+        (2036, 2048),
+        (2037, 4096),
+        (4085, 8192),
+    ],
 )
 def test_a_message_takes_a_block_or_pages(size, expected):
     assert sizing.message_memory(3, size) == 3 * expected

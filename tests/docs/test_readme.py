@@ -110,9 +110,11 @@ def test_what_is_there_at_first(attachment, prefix):
     )
 
 
-@pytest.mark.parametrize("size", [0, 52, 53, 116, 244, 500, 1000, 1012, 2036, 2037, 4084, 4085])
+@pytest.mark.parametrize(
+    "size", [0, 36, 37, 52, 53, 116, 244, 500, 1000, 1012, 2036, 2037, 4084, 4085]
+)
 def test_the_size_of_messages(attachment, size):
-    blocks = [2**exponent for exponent in range(6, 12)]
+    blocks = [48, *(2**exponent for exponent in range(6, 12))]
     whole_pages = -(-(size + 12) // 4096) * 4096
     expected = next((block for block in blocks if block >= size + 12), whole_pages)
     found = bytes_each(attachment, "message_used", lambda _: send(attachment, "channel", size))
@@ -128,7 +130,9 @@ def test_the_size_of_channels(attachment, length, expected):
     assert found == pytest.approx(expected, abs=EXACTLY)
 
 
-@pytest.mark.parametrize(("length", "expected"), [(36, 68), (37, 132), (100, 132), (101, 260)])
+@pytest.mark.parametrize(
+    ("length", "expected"), [(20, 52), (21, 68), (36, 68), (37, 132), (100, 132), (101, 260)]
+)
 def test_the_size_of_groups_and_memberships(attachment, length, expected):
     channel = own_names(attachment, 30)(0)
     found = bytes_each(
@@ -139,7 +143,7 @@ def test_the_size_of_groups_and_memberships(attachment, length, expected):
         ),
     )
 
-    assert found == pytest.approx(expected + 68, abs=EXACTLY)
+    assert found == pytest.approx(expected + 52, abs=EXACTLY)
 
 
 def test_the_size_of_waiting(attachment):
