@@ -1,4 +1,6 @@
-"""A process's attachment to a segment: the one module that calls the native operations.
+"""A process's attachment to a segment: the module that calls the native operations.
+
+But for the shortest way of a receive, which is native as a whole: csrc/python/waiting.h.
 
 Names and bodies go in, bodies come out, codes become exceptions. The segment is opened at the
 first call, made if it does not exist, and opened anew when it was removed under our feet.
@@ -83,7 +85,7 @@ class _Buffer:
         self.out = ffi.new("ashm_received *")
 
 
-class _Handles:
+class Handles:
     """The native handles of an attachment.
 
     A handle that is not used any more is retired: it leaves its segment at once, but another
@@ -147,9 +149,9 @@ class Attachment:
         nothing that doing it once more would double.
         """
         self._config = config
-        self._handles = _Handles()
+        self.handles = Handles()
         # Not at exit: a daemon thread may be inside, and the kernel knows who is gone.
-        weakref.finalize(self, self._handles.close).atexit = False
+        weakref.finalize(self, self.handles.close).atexit = False
         self._unsent = SeldomLogger()
         self._clock_ns = 0
         self._closed = False
@@ -169,12 +171,12 @@ class Attachment:
         with self._opening:
             if self._closed:
                 raise LayerClosed("this layer was closed; make another one")
-            if not self._handles.current:
-                self._handles.use(self._open_or_make())
+            if not self.handles.current:
+                self.handles.use(self._open_or_make())
             replaced, self._lost = self._lost, False
         if replaced:
             self.on_replaced()
-        return self._handles.current
+        return self.handles.current
 
     def _open_or_make(self) -> Any:
         for _ in range(OPEN_ATTEMPTS):
@@ -236,7 +238,7 @@ class Attachment:
     def _lose(self, old: Any) -> None:
         """The segment has lost its name: go on with the one that has it now, or a new one."""
         with self._opening:
-            if self._handles.current != old:
+            if self.handles.current != old:
                 return  # another thread was faster
             if self._config.prefix is None:
                 logger.warning(
@@ -250,8 +252,8 @@ class Attachment:
                     "lost, and this process goes on with a new one (systemd: RemoveIPC=no)",
                     self._config.prefix,
                 )
-            self._handles.leave()
-            self._handles.retire()
+            self.handles.leave()
+            self.handles.retire()
             self._lost = True
 
     def _forked(self) -> None:
@@ -269,17 +271,17 @@ class Attachment:
         """
         with self._opening:
             self._closed = True
-            if not self._handles.leave():
+            if not self.handles.leave():
                 raise self._busy()
 
     def abandon(self) -> None:
         """Leave it to the other processes to give the slot back."""
         with self._opening:
-            self._handles.retire()
+            self.handles.retire()
 
     def _call(self, function: Any, *arguments: Any) -> int:
         """Call a native function; once more if the segment was not open, or was replaced."""
-        handle = self._handles.current
+        handle = self.handles.current
         code: int = function(handle, *arguments)
         if code in _NOT_OPEN:
             code = function(self._open_after(code, handle), *arguments)
@@ -306,7 +308,7 @@ class Attachment:
 
     def send(self, channel: str, body: bytes, expiry_ns: int, capacity: int) -> None:
         """Append a body to a channel that holds `capacity` of them."""
-        address = self._handles.address
+        address = self.handles.address
         try:
             code = _send(address, channel, body, expiry_ns, capacity)
         except (TypeError, UnicodeEncodeError):
@@ -316,7 +318,7 @@ class Attachment:
 
     def take(self, channel: str) -> bytes | None:
         """Take the oldest body of a channel, or return None. Whoever waits for it waits on."""
-        address = self._handles.address
+        address = self.handles.address
         try:
             found = _take(address, channel)
         except (TypeError, UnicodeEncodeError):
@@ -338,7 +340,7 @@ class Attachment:
         the channel, which is empty then. It does with OTHERS, which says that other coroutines
         of this process wait, and may with STAY: where it keeps no message from anybody else.
         """
-        address = self._handles.address
+        address = self.handles.address
         found = _wait(address, channel, flags, cookie)
         if isinstance(found, int):
             found = self._once_more(found, address, _wait, channel, cookie, flags)
@@ -435,7 +437,7 @@ class Attachment:
         With a LockTimeout these may not be all, and `ready` is to be called again, later.
         """
         found: list[int] = []
-        address = self._handles.address
+        address = self.handles.address
         code = _ready(address, found)
         if code == 0:
             return found, None
@@ -448,7 +450,7 @@ class Attachment:
 
     def arm(self) -> bool:
         """Arm the bell; True if something came meanwhile: call `ready` instead of waiting."""
-        address = self._handles.address
+        address = self.handles.address
         rung = _arm(address)
         if not isinstance(rung, bool):
             rung = self._once_more(rung, address, _arm)
@@ -477,7 +479,7 @@ class Attachment:
 
         LockTimeout: some members may have got it; `group_send_but` sends to the others.
         """
-        address = self._handles.address
+        address = self.handles.address
         try:
             code = _group_send(address, group, body, expiry_ns)
         except (TypeError, UnicodeEncodeError):
@@ -648,9 +650,9 @@ class Attachment:
 
     def tick(self) -> None:
         """Look after the segment: sweep, reap, notice that it was replaced."""
-        if self._handles.retired:
+        if self.handles.retired:
             with self._opening:
-                self._handles.close_retired(RETIREMENT * self._config.lock_timeout)
+                self.handles.close_retired(RETIREMENT * self._config.lock_timeout)
         code = self._call(lib.ashm_tick)
         if code:
             raise self._error(code)
@@ -715,7 +717,7 @@ class Attachment:
 
     def _busy(self, reached: Any = None) -> LockTimeout:
         pid, lock = ffi.new("int *"), ffi.new("char **")
-        lib.ashm_blame(self._handles.current, pid, lock)
+        lib.ashm_blame(self.handles.current, pid, lock)
         who = f"process {pid[0]}" if pid[0] else "another process"
         what = f"the {ffi.string(lock[0]).decode()} lock" if lock[0] else "a lock"
         error = LockTimeout(

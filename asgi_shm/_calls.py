@@ -14,6 +14,15 @@ they have nothing better:
 
 `check(body)` returns a code of body.h.
 
+`Entry`, `Watch` and `Waiting` are bases of the classes of _receiver.py, and these the shortest
+ways through it, which csrc/python/waiting.h describes:
+
+- `stand(waiting, channel, loop, place)`: a body; None for an empty channel, where `place` has
+  what to wait with, if it is known to be empty; or a code
+- `turn(waiting, place)`: a body, and the place is empty; or whether the bell was rung, if known
+- `step_out(waiting, place)`: nobody waits in the place, which is empty
+- `wake(waiting, cookies, loop)`, which takes cookies off the list: how many
+
 TypeError, OverflowError, UnicodeEncodeError: the arguments are not what they should be.
 """
 
@@ -21,11 +30,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.util import module_from_spec, spec_from_file_location
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from . import _ashm
 
-__all__ = ["arm", "check", "group_send", "ready", "send", "take", "wait"]
+if TYPE_CHECKING:
+    import asyncio
+    from collections import deque
+
+__all__ = [
+    "Entry",
+    "Waiting",
+    "Watch",
+    "arm",
+    "check",
+    "group_send",
+    "ready",
+    "send",
+    "stand",
+    "step_out",
+    "take",
+    "turn",
+    "wait",
+    "wake",
+]
 
 
 def _load() -> Any:
@@ -38,6 +66,40 @@ def _load() -> Any:
 
 _calls: Final = _load()
 
+if TYPE_CHECKING:
+    Future: TypeAlias = asyncio.Future[None]
+    Place: TypeAlias = list[Any]  # an entry, a watch, a future; or empty
+
+    class Entry:
+        channel: str
+        futures: deque[Future]
+        inside: set[Future]
+        handed_over: set[Future]
+        cookie: int
+        missed: int
+        quiet_since: int
+        stay: int
+        dropped: bool
+
+    class Watch:
+        loop: asyncio.AbstractEventLoop
+        tick: asyncio.TimerHandle | None
+        inside: int
+        arming: bool
+
+    class Waiting:
+        _handles: Any  # with the `address` of a handle
+        _entries: dict[str, Any]
+        _by_cookie: dict[int, Any]
+        _watches: dict[asyncio.AbstractEventLoop, Any]
+        _idle: set[Any]
+        _closed: bool
+
+else:
+    Entry: Final = _calls.Entry
+    Watch: Final = _calls.Watch
+    Waiting: Final = _calls.Waiting
+
 send: Final[Callable[[int, str, bytes, int, int], int]] = _calls.send
 group_send: Final[Callable[[int, str, bytes, int], bytes | int]] = _calls.group_send
 take: Final[Callable[[int, str], bytes | int | None]] = _calls.take
@@ -45,3 +107,7 @@ wait: Final[Callable[[int, str, int, int], tuple[bytes | None, bool] | int]] = _
 ready: Final[Callable[[int, list[int]], int]] = _calls.ready
 arm: Final[Callable[[int], bool | int]] = _calls.arm
 check: Final[Callable[[bytes], int]] = _calls.check
+stand: Final[Callable[[Waiting, str, Any, Place], bytes | int | None]] = _calls.stand
+turn: Final[Callable[[Waiting, Place], bytes | bool | None]] = _calls.turn
+step_out: Final[Callable[[Waiting, Place], None]] = _calls.step_out
+wake: Final[Callable[[Waiting, list[int], Any], int]] = _calls.wake

@@ -18,9 +18,11 @@ import itertools
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ._attachment import CHANGED, OTHERS, ROOM, STAY, TICK
+from ._calls import Entry, Waiting, Watch, step_out
+from ._calls import wake as _wake_some
 from ._log import SeldomLogger
 from ._patience import PAUSE, Patience
 from ._presence import Watchers
@@ -34,9 +36,10 @@ if TYPE_CHECKING:
 __all__ = ["GroupWatcher", "Receiver"]
 
 _Future: TypeAlias = "asyncio.Future[None]"
+_Place: TypeAlias = "list[Any]"  # where a coroutine waits: see waiting.h
 
 
-class _Entry:
+class _Entry(Entry):
     """A channel that coroutines of this process wait for.
 
     Natively a process waits for a channel or does not, however many coroutines do. So a
@@ -51,17 +54,7 @@ class _Entry:
     the same, whoever begins to wait need not look.
     """
 
-    __slots__ = (
-        "channel",
-        "cookie",
-        "dropped",
-        "futures",
-        "handed_over",
-        "inside",
-        "missed",
-        "quiet_since",
-        "stay",
-    )
+    __slots__ = ()
 
     def __init__(self, channel: str, cookie: int) -> None:
         self.channel = channel
@@ -76,10 +69,10 @@ class _Entry:
         self.dropped = False  # it is not in the receiver's table any more
 
 
-class _Watch:
+class _Watch(Watch):
     """A loop that watches the doorbell. Only its own thread uses this."""
 
-    __slots__ = ("again", "arming", "descriptor", "inside", "loop", "stuck_since", "tick")
+    __slots__ = ("again", "descriptor", "stuck_since")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
@@ -110,7 +103,7 @@ class GroupWatcher:
             _settle_soon(future, error)
 
 
-class Receiver:
+class Receiver(Waiting):
     """The waiting side of an attachment."""
 
     def __init__(self, attachment: Attachment, lock_timeout: float) -> None:
@@ -120,6 +113,7 @@ class Receiver:
         that waits already goes on waiting, and the log says why nothing comes.
         """
         self._attachment = attachment
+        self._handles = attachment.handles
         self._lock_timeout = lock_timeout
         self._closed = False
         self._cookies = itertools.count(1)
@@ -142,9 +136,7 @@ class Receiver:
         self._senders: set[_Future] = set()  # that wait for room, in whatever channel
         self.watchers.reset()
 
-    # In one piece, since a frame of Python's is a fortieth of what a message to a waiting
-    # coroutine costs.
-    async def wait(self, channel: str) -> bytes:  # noqa: PLR0912, PLR0915
+    async def wait(self, channel: str) -> bytes:
         """Return the oldest body of a channel, as soon as there is one.
 
         Cancelled at any moment it has taken nothing.
@@ -159,55 +151,61 @@ class Receiver:
             entry = self._enter(channel, future)
         watch = self._watches.get(loop) or self._add_watch(loop)
         watch.inside += 1
-        body = None
-        patience = None
+        place: _Place = [entry, watch, future]
         try:
-            while True:
-                if self._closed:
-                    self._check_open()
-                missed = entry.missed
-                others = len(entry.inside) > 1
-                try:
-                    if watch.tick is None:
-                        self._watch(watch)
-                    if entry.quiet_since == missed:
-                        rung = not watch.arming and self._attachment.arm()
-                    else:
-                        body, more = self._attachment.take_or_await(
-                            entry.channel,
-                            entry.cookie,
-                            entry.stay | OTHERS if others else entry.stay,
-                        )
-                        if body is not None:
-                            if more:
-                                entry.quiet_since = missed
-                            if others != (len(entry.inside) > 1):
-                                self._correct(entry, loop)
-                            return body
-                        rung = more
-                except LockTimeout as refused:
-                    patience = patience or Patience(self._lock_timeout)
-                    # Cancelled here: as below, and if it was woken it has the turn.
-                    await patience.pause(refused)
-                    continue
-                patience = None
-                if future.done():
-                    future = self._renew(entry, future)
-                entry.futures.append(future)
-                if missed == entry.missed and not self._closed:
-                    if rung:
-                        self._dispatch(loop)
-                    # Cancelled here, before or after it was woken: _leave() passes the turn on.
-                    await future
+            return await self.go_on(place, rung=False)
+        except BaseException:
+            if place:
+                self.leave(place)
+            raise
+
+    async def go_on(self, place: _Place, *, rung: bool) -> bytes:
+        """Wait in a place, which is empty with a body. With an exception its owner leaves it.
+
+        `rung` tells whether the bell was rung since this loop has asked what is ready.
+        """
+        entry, watch, future = place
+        patience = None
+        while True:
+            self._check_open()
+            missed = entry.missed
+            others = len(entry.inside) > 1
+            try:
+                if watch.tick is None:
+                    self._watch(watch)
+                if entry.quiet_since == missed:
+                    rung = rung or (not watch.arming and self._attachment.arm())
                 else:
-                    self._withdraw(entry, future)
-        finally:
-            watch.inside -= 1
-            entry.inside.discard(future)
-            if not entry.inside:
-                self._idle.add(entry)
-            if body is None:
-                self._leave(entry, future)
+                    body, more = self._attachment.take_or_await(
+                        entry.channel,
+                        entry.cookie,
+                        entry.stay | OTHERS if others else entry.stay,
+                    )
+                    if body is not None:
+                        if more:
+                            entry.quiet_since = missed
+                        if others != (len(entry.inside) > 1):
+                            self._correct(entry, watch.loop)
+                        step_out(self, place)
+                        return body
+                    rung = rung or more
+            except LockTimeout as refused:
+                patience = patience or Patience(self._lock_timeout)
+                # Cancelled here: as below, and if it was woken it has the turn.
+                await patience.pause(refused)
+                continue
+            patience = None
+            if future.done():
+                future = place[2] = self._renew(entry, future)
+            entry.futures.append(future)
+            if missed == entry.missed and not self._closed:
+                if rung:
+                    self._dispatch(watch.loop)
+                    rung = False
+                # Cancelled here, before or after it was woken: leave() passes the turn on.
+                await future
+            else:
+                self._withdraw(entry, future)
 
     async def wait_for_room(self, channel: str, capacity: int, seconds: float) -> None:
         """Return when a channel that holds `capacity` messages may have room for one more.
@@ -313,8 +311,10 @@ class Receiver:
         with contextlib.suppress(ValueError):  # it was popped when it was woken
             entry.futures.remove(future)
 
-    def _leave(self, entry: _Entry, future: _Future) -> None:
+    def leave(self, place: _Place) -> None:
         """A coroutine has gone without a message; a turn it had goes on."""
+        entry, _, future = place
+        step_out(self, place)
         if self._closed:
             return
         with contextlib.suppress(ValueError):
@@ -337,14 +337,6 @@ class Receiver:
         entry.missed += 1
         if entry.futures:
             self._wake(entry, running)
-
-    def is_quiet(self, channel: str) -> bool:
-        """Tell whether the channel is known to be empty without a look: `wait` for it."""
-        try:
-            entry = self._entries.get(channel)
-        except TypeError:  # this is no name of a channel
-            return False
-        return entry is not None and entry.quiet_since == entry.missed
 
     def _drop_idle_entries(self) -> None:
         quiet = []
@@ -410,7 +402,9 @@ class Receiver:
         others = 0
         for one in watches:
             others += one.inside
-        for cookie in cookies:
+        several = len(cookies) > 1
+        others -= _wake_some(self, cookies, running)
+        for cookie in cookies:  # that are left
             entry = self._by_cookie.get(cookie)
             if entry is not None:
                 entry.missed += 1  # the channel is not quiet
@@ -424,7 +418,7 @@ class Receiver:
         # arms it itself; for several it is done once, after them. In other threads somebody may
         # have begun to wait, and been counted by neither of us. But to arm it over what was
         # refused would be to come back at once: _on_again() comes later.
-        if refused is None and (others > 0 or len(cookies) > 1 or len(watches) > 1):
+        if refused is None and (others > 0 or several or len(watches) > 1):
             running.call_soon(self._arm, running)
             if watch is not None:
                 watch.arming = True

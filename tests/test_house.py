@@ -101,7 +101,7 @@ MAY_IMPORT = {
         "segment",
         "serializers",
     },
-    "asgi_shm._calls": {"_attachment", "serializers"},
+    "asgi_shm._calls": {"_attachment", "_receiver", "layer", "serializers"},
     "posix_ipc": {"segment"},
     "prometheus_client": {"cli.metrics"},
     "rich": {"cli.screen", "cli.top"},

@@ -9,35 +9,14 @@
  * The module is in the object file of cffi's (_calls.py loads it), and in its stable ABI. A
  * handle is the address of an `ashm`, or 0.
  */
-#include <pyconfig.h>
-#ifndef Py_GIL_DISABLED /* free-threaded builds have no stable ABI before 3.15 */
-#define Py_LIMITED_API 0x030a0000
-#endif
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "waiting.h"
 
-#include "ashm.h"
 #include "body.h"
 
 enum {
     SMALL = 16384, /* bodies up to this size are received on the stack, others at once more */
     READY = 256    /* cookies that are asked for at a time */
 };
-
-static ashm *
-as_handle(PyObject *address)
-{
-    return PyLong_AsVoidPtr(address);
-}
-
-static int
-has_arguments(Py_ssize_t wanted, Py_ssize_t n)
-{
-    if (n != wanted) {
-        PyErr_Format(PyExc_TypeError, "%zd arguments are needed, not %zd", wanted, n);
-    }
-    return n == wanted;
-}
 
 /* send(handle, channel, body, expiry, capacity): what ashm_send() returns. */
 static PyObject *
@@ -50,12 +29,12 @@ call_send(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
     unsigned long long expiry, capacity;
     int rc;
 
-    if (!has_arguments(5, n) ||
+    if (!calls_have(5, n) ||
         (name = PyUnicode_AsUTF8AndSize(arguments[1], &name_length)) == NULL ||
         PyBytes_AsStringAndSize(arguments[2], &body, &length) < 0) {
         return NULL;
     }
-    handle = as_handle(arguments[0]);
+    handle = calls_handle(arguments[0]);
     expiry = PyLong_AsUnsignedLongLong(arguments[3]);
     capacity = PyLong_AsUnsignedLongLong(arguments[4]);
     if (PyErr_Occurred() != NULL) {
@@ -82,12 +61,12 @@ call_group_send(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
     ashm_reached reached = {{0}};
     int rc;
 
-    if (!has_arguments(4, n) ||
+    if (!calls_have(4, n) ||
         (group = PyUnicode_AsUTF8AndSize(arguments[1], &group_length)) == NULL ||
         PyBytes_AsStringAndSize(arguments[2], &body, &length) < 0) {
         return NULL;
     }
-    handle = as_handle(arguments[0]);
+    handle = calls_handle(arguments[0]);
     expiry = PyLong_AsUnsignedLongLong(arguments[3]);
     if (PyErr_Occurred() != NULL) {
         return NULL;
@@ -100,14 +79,6 @@ call_group_send(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
     }
     return PyLong_FromLong(rc);
 }
-
-typedef struct reception {
-    ashm *handle;
-    const char *name;
-    Py_ssize_t name_length;
-    unsigned flags;
-    uint64_t cookie;
-} reception;
 
 static int
 receive_into(const reception *r, void *buffer, size_t size, ashm_received *out)
@@ -148,9 +119,8 @@ receive_large(const reception *r, ashm_received *out, int *rc)
     }
 }
 
-/* A body; None: the channel is empty; or an int: what else ashm_receive() returns. */
-static PyObject *
-receive(const reception *r, ashm_received *out)
+PyObject *
+calls_receive(const reception *r, ashm_received *out)
 {
     char small[SMALL];
     int rc = receive_into(r, small, sizeof small, out);
@@ -172,22 +142,22 @@ receive(const reception *r, ashm_received *out)
     return PyLong_FromLong(rc);
 }
 
-/* take(handle, channel): as receive() above. Nobody waits. */
+/* take(handle, channel): as calls_receive(). Nobody waits. */
 static PyObject *
 call_take(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
 {
     reception r = {.flags = 0};
     ashm_received out;
 
-    if (!has_arguments(2, n) ||
+    if (!calls_have(2, n) ||
         (r.name = PyUnicode_AsUTF8AndSize(arguments[1], &r.name_length)) == NULL) {
         return NULL;
     }
-    r.handle = as_handle(arguments[0]);
+    r.handle = calls_handle(arguments[0]);
     if (PyErr_Occurred() != NULL) {
         return NULL;
     }
-    return receive(&r, &out);
+    return calls_receive(&r, &out);
 }
 
 /* wait(handle, channel, flags, cookie): with ASHM_WAIT, (body, whether it goes on waiting) or
@@ -199,17 +169,17 @@ call_wait(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
     ashm_received out;
     PyObject *found, *pair;
 
-    if (!has_arguments(4, n) ||
+    if (!calls_have(4, n) ||
         (r.name = PyUnicode_AsUTF8AndSize(arguments[1], &r.name_length)) == NULL) {
         return NULL;
     }
-    r.handle = as_handle(arguments[0]);
+    r.handle = calls_handle(arguments[0]);
     r.flags = ASHM_WAIT | (unsigned)PyLong_AsUnsignedLong(arguments[2]);
     r.cookie = PyLong_AsUnsignedLongLong(arguments[3]);
     if (PyErr_Occurred() != NULL) {
         return NULL;
     }
-    found = receive(&r, &out);
+    found = calls_receive(&r, &out);
     if (found == NULL || PyLong_Check(found)) {
         return found;
     }
@@ -239,10 +209,10 @@ call_ready(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
     ashm *handle;
     int rc;
 
-    if (!has_arguments(2, n)) {
+    if (!calls_have(2, n)) {
         return NULL;
     }
-    handle = as_handle(arguments[0]);
+    handle = calls_handle(arguments[0]);
     if (PyErr_Occurred() != NULL) {
         return NULL;
     }
@@ -266,7 +236,7 @@ call_ready(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
 static PyObject *
 call_arm(PyObject *module, PyObject *argument)
 {
-    ashm *handle = as_handle(argument);
+    ashm *handle = calls_handle(argument);
     int rc, pending;
 
     if (PyErr_Occurred() != NULL) {
@@ -292,21 +262,26 @@ call_check(PyObject *module, PyObject *argument)
 #define FAST(function) (PyCFunction)(void (*)(void))(function), METH_FASTCALL
 
 static PyMethodDef functions[] = {
-    {"send", FAST(call_send), NULL},     {"group_send", FAST(call_group_send), NULL},
-    {"take", FAST(call_take), NULL},     {"wait", FAST(call_wait), NULL},
-    {"ready", FAST(call_ready), NULL},   {"arm", call_arm, METH_O, NULL},
-    {"check", call_check, METH_O, NULL}, {NULL, NULL, 0, NULL},
+    {"send", FAST(call_send), NULL},
+    {"group_send", FAST(call_group_send), NULL},
+    {"take", FAST(call_take), NULL},
+    {"wait", FAST(call_wait), NULL},
+    {"ready", FAST(call_ready), NULL},
+    {"arm", call_arm, METH_O, NULL},
+    {"check", call_check, METH_O, NULL},
+    {"stand", FAST(waiting_stand), NULL},
+    {"turn", FAST(waiting_turn), NULL},
+    {"wake", FAST(waiting_wake), NULL},
+    {"step_out", FAST(waiting_step_out), NULL},
+    {NULL, NULL, 0, NULL},
 };
 
-static PyModuleDef_Slot slots[] = {
-#ifdef Py_GIL_DISABLED
-    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
-#endif
-    {0, NULL},
-};
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, waiting_begin}, {0, NULL}};
 
-static PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "calls",
-                                 .m_methods = functions, .m_slots = slots};
+static PyModuleDef definition = {PyModuleDef_HEAD_INIT,    .m_name = "calls",
+                                 .m_size = WAITING_STATE,  .m_methods = functions,
+                                 .m_slots = slots,         .m_traverse = waiting_traverse,
+                                 .m_clear = waiting_clear, .m_free = waiting_free};
 
 PyMODINIT_FUNC PyInit_calls(void);
 

@@ -125,7 +125,7 @@ def test_unlink_by_force(tool, prefix, site):
 
 def test_unlink_asks(tool, prefix, layer, site):
     leave(layer)
-    layer._attachment._handles.close_retired(0)
+    layer._attachment.handles.close_retired(0)
     done = tool("unlink", "--prefix", prefix)
 
     assert done.code == 1

@@ -86,6 +86,20 @@ async def test_a_second_receiver_of_the_channel_is_told_too(layer):
 
 
 @ours_alone
+async def test_nobody_is_counted_as_waiting_afterwards(layer):
+    channel, other = [await layer.new_channel() for _ in range(2)]
+    for one in (channel, other):
+        await told_once(layer, one)
+    await layer.send(other, {"type": "rings"})  # so the bell is not armed, and the wait is long
+    receiver = asyncio.create_task(layer.receive(channel))
+    await asyncio.sleep(0)
+    await layer.send(channel, {"type": "test"})
+
+    assert await soon(receiver) == {"type": "test"}
+    assert [watch.inside for watch in layer._receiver._watches.values()] == [0]
+
+
+@ours_alone
 async def test_nothing_is_received_after_a_close(layer):
     channel = await layer.new_channel()
     await told_once(layer, channel)

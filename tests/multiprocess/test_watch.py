@@ -229,7 +229,7 @@ async def test_the_segment_is_replaced(layer, make_layer, prefix, monkeypatch):
         assert await soon(waits) == leave("one", 0)
         waits = asyncio.ensure_future(anext(events))
         await asyncio.sleep(0)
-        other._attachment._lose(other._attachment._handles.current)
+        other._attachment._lose(other._attachment.handles.current)
         await other.group_add("room", "two")
         assert await soon(waits) == join("two", 1)
 

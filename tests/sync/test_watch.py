@@ -357,7 +357,7 @@ def test_the_segment_is_replaced(make_layer, prefix, monkeypatch):
         unlink(prefix)
         assert task.result() == leave("one", 0)
         task = begin_watch(layer, watch)
-        other._attachment._lose(other._attachment._handles.current)
+        other._attachment._lose(other._attachment.handles.current)
         other.group_add("room", "two")
         assert task.result() == join("two", 1)
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import sys
+import weakref
+from typing import Any
 
 import pytest
 
 from asgi_shm import ShmChannelLayer, _calls
 from asgi_shm._ashm import lib
+from asgi_shm.serializers import pack
 from tests.support import run_alone
 
 NO_HANDLE = 0
 GOOD = b"\x80"  # an empty dict
+WAITING, ENTRY, WATCH = _calls.Waiting(), _calls.Entry(), _calls.Watch()
 
 
 def test_without_a_handle_nothing_is_open():
@@ -62,6 +68,13 @@ def test_a_capacity_is_not_cut_to_fit(capacity):
         (_calls.ready, ("", [])),
         (_calls.arm, ("",)),
         (_calls.check, ("body",)),
+        (_calls.stand, (WAITING, "a", None, [])),
+        (_calls.stand, (ENTRY, "a", None, [])),
+        (_calls.turn, (WAITING, [ENTRY, WATCH, None])),
+        (_calls.turn, (None, [ENTRY, WATCH, None])),
+        (_calls.step_out, (WAITING,)),
+        (_calls.wake, (WAITING, [], None)),
+        (_calls.wake, (WATCH, [], None)),
     ],
 )
 def test_arguments_have_their_types_and_number(call, arguments):
@@ -85,10 +98,79 @@ def test_bodies_are_judged_as_by_cffi():
 def test_none_is_counted(prefix):
     layer = ShmChannelLayer(prefix=prefix)
     run_alone(layer.new_channel())
-    address = layer._attachment._handles.address
+    address = layer._attachment.handles.address
     before = sys.getrefcount(None)
     for _ in range(20_000):
         assert _calls.take(address, "a") is None
 
     assert sys.getrefcount(None) > before - 10_000
     run_alone(layer.close())
+
+
+def test_the_garbage_collector_sees_what_they_hold():
+    class Entry(_calls.Entry):
+        pass
+
+    entry = Entry()
+    entry.futures = [entry]
+    gone = weakref.ref(entry)
+    del entry
+    gc.collect()
+    assert gone() is None
+
+
+async def come_back(layer, channel, times):
+    """Receive as one who waits for each message."""
+    for number in range(times):
+        await layer.send(channel, {"number": number})
+        assert await layer.receive(channel) == {"number": number}
+        waiting = asyncio.create_task(layer.receive(channel))
+        await asyncio.sleep(0)
+        await layer.send(channel, {"number": -number})
+        assert await waiting == {"number": -number}
+
+
+async def take_a_turn(prefix):
+    layer = ShmChannelLayer(prefix=prefix)
+    receiver, loop = layer._receiver, asyncio.get_running_loop()
+    channel = await layer.new_channel()
+    await come_back(layer, channel, 2)
+
+    place: list[Any] = []
+    assert _calls.stand(receiver, channel, loop, place) is None
+    entry, watch, future = place
+    assert (entry.channel, watch.inside, entry.inside) == (channel, 1, {future})
+    assert _calls.turn(receiver, place) is None
+    await layer.send(channel, {"type": "test"})
+    await future
+    assert _calls.turn(receiver, place) == pack({"type": "test"})
+    assert (place, watch.inside, entry.inside) == ([], 0, set())
+    with pytest.raises(ValueError, match="nobody waits"):
+        _calls.turn(receiver, place)
+    await layer.close()
+
+
+def test_a_place_is_empty_when_nobody_waits_in_it(prefix):
+    asyncio.run(take_a_turn(prefix))
+
+
+async def count_what_is_left(prefix):
+    layer = ShmChannelLayer(prefix=prefix)
+    channel = await layer.new_channel()
+    counts = []
+    for times in (10, 1000):
+        await come_back(layer, channel, times)
+        gc.collect()
+        counts.append((sys.getrefcount(None), len(gc.get_objects())))
+    await layer.close()
+    return weakref.ref(layer._receiver), counts
+
+
+def test_who_comes_back_leaves_nothing_behind(prefix):
+    receiver, [(nones, objects), (later_nones, later_objects)] = asyncio.run(
+        count_what_is_left(prefix)
+    )
+    assert later_nones < nones + 100
+    assert later_objects < objects + 100
+    gc.collect()
+    assert receiver() is None

@@ -1,0 +1,40 @@
+/* calls.h: what the files of module `calls` share: see calls.c. */
+#ifndef ASHM_PYTHON_CALLS_H
+#define ASHM_PYTHON_CALLS_H
+
+#include <pyconfig.h>
+#ifndef Py_GIL_DISABLED /* free-threaded builds have no stable ABI before 3.15 */
+#define Py_LIMITED_API 0x030a0000
+#endif
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "ashm.h"
+
+static inline ashm *
+calls_handle(PyObject *address)
+{
+    return PyLong_AsVoidPtr(address);
+}
+
+static inline int
+calls_have(Py_ssize_t wanted, Py_ssize_t n)
+{
+    if (n != wanted) {
+        PyErr_Format(PyExc_TypeError, "%zd arguments are needed, not %zd", wanted, n);
+    }
+    return n == wanted;
+}
+
+typedef struct reception {
+    ashm *handle;
+    const char *name;
+    Py_ssize_t name_length;
+    unsigned flags;
+    uint64_t cookie;
+} reception;
+
+/* A body; None: the channel is empty; or an int: what else ashm_receive() returns. */
+PyObject *calls_receive(const reception *r, ashm_received *out);
+
+#endif

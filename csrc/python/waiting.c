@@ -1,0 +1,631 @@
+/* waiting.c: see waiting.h. */
+#include "waiting.h"
+
+#include <stddef.h>
+#include <string.h>
+#include <structmember.h>
+
+/* ---- what the classes of _receiver.py have ----
+ *
+ * Each type begins with as many objects, so that one function visits those of all. */
+
+enum { HELD = 5 };
+
+typedef struct {
+    PyObject_HEAD PyObject *held[HELD];
+} any_object;
+
+typedef struct {
+    PyObject_HEAD PyObject *channel, *futures, *inside, *handed_over, *none;
+    unsigned long long cookie;
+    long long missed, quiet_since;
+    int stay;
+    char dropped;
+} entry_object;
+
+typedef struct {
+    PyObject_HEAD PyObject *loop, *tick, *none[3];
+    Py_ssize_t inside;
+    char arming;
+} watch_object;
+
+typedef struct {
+    PyObject_HEAD PyObject *handles, *entries, *by_cookie, *watches, *idle;
+    char closed;
+} waiting_object;
+
+static int
+traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    for (size_t i = 0; i < HELD; i++) {
+        Py_VISIT(((any_object *)self)->held[i]);
+    }
+    return 0;
+}
+
+static int
+clear(PyObject *self)
+{
+    for (size_t i = 0; i < HELD; i++) {
+        Py_CLEAR(((any_object *)self)->held[i]);
+    }
+    return 0;
+}
+
+static void
+dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+
+    PyObject_GC_UnTrack(self);
+    clear(self);
+    release(self);
+    Py_DecRef((PyObject *)type);
+}
+
+/* Objects that are missing are an AttributeError to Python, and never are here: the classes
+ * begin with all of them. */
+static PyMemberDef entry_members[] = {
+    {"channel", T_OBJECT_EX, offsetof(entry_object, channel), 0, NULL},
+    {"futures", T_OBJECT_EX, offsetof(entry_object, futures), 0, NULL},
+    {"inside", T_OBJECT_EX, offsetof(entry_object, inside), 0, NULL},
+    {"handed_over", T_OBJECT_EX, offsetof(entry_object, handed_over), 0, NULL},
+    {"cookie", T_ULONGLONG, offsetof(entry_object, cookie), 0, NULL},
+    {"missed", T_LONGLONG, offsetof(entry_object, missed), 0, NULL},
+    {"quiet_since", T_LONGLONG, offsetof(entry_object, quiet_since), 0, NULL},
+    {"stay", T_INT, offsetof(entry_object, stay), 0, NULL},
+    {"dropped", T_BOOL, offsetof(entry_object, dropped), 0, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyMemberDef watch_members[] = {
+    {"loop", T_OBJECT_EX, offsetof(watch_object, loop), 0, NULL},
+    {"tick", T_OBJECT_EX, offsetof(watch_object, tick), 0, NULL},
+    {"inside", T_PYSSIZET, offsetof(watch_object, inside), 0, NULL},
+    {"arming", T_BOOL, offsetof(watch_object, arming), 0, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyMemberDef waiting_members[] = {
+    {"_handles", T_OBJECT_EX, offsetof(waiting_object, handles), 0, NULL},
+    {"_entries", T_OBJECT_EX, offsetof(waiting_object, entries), 0, NULL},
+    {"_by_cookie", T_OBJECT_EX, offsetof(waiting_object, by_cookie), 0, NULL},
+    {"_watches", T_OBJECT_EX, offsetof(waiting_object, watches), 0, NULL},
+    {"_idle", T_OBJECT_EX, offsetof(waiting_object, idle), 0, NULL},
+    {"_closed", T_BOOL, offsetof(waiting_object, closed), 0, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+/* A new reference, or NULL. */
+static PyObject *
+add_type(PyObject *module, const char *name, int size, PyMemberDef *members)
+{
+    PyType_Slot slots[] = {{Py_tp_traverse, (void *)traverse},
+                           {Py_tp_clear, (void *)clear},
+                           {Py_tp_dealloc, (void *)dealloc},
+                           {Py_tp_members, members},
+                           {0, NULL}};
+    PyType_Spec spec = {.name = name,
+                        .basicsize = size,
+                        .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+                        .slots = slots};
+    PyObject *type = PyType_FromSpec(&spec);
+
+    if (type != NULL && PyModule_AddObjectRef(module, strrchr(name, '.') + 1, type) != 0) {
+        Py_CLEAR(type);
+    }
+    return type;
+}
+
+/* ---- what the module keeps ---- */
+
+typedef struct {
+    PyObject *entry, *watch, *waiting; /* the types */
+    PyObject *append, *popleft; /* methods of deques */
+    PyObject *invalid_state; /* what set_result() raises */
+    PyObject *address, *correct, *create_future, *get_loop, *set_result; /* names */
+} kept;
+
+enum { KEPT = sizeof(kept) / sizeof(PyObject *) };
+
+_Static_assert(sizeof(kept) == WAITING_STATE, "what the module is given");
+
+static int
+is_whole(PyObject *object, PyObject *type, int held)
+{
+    if (!PyObject_TypeCheck(object, (PyTypeObject *)type)) {
+        PyErr_Format(PyExc_TypeError, "a %R is needed", type);
+        return 0;
+    }
+    for (int i = 0; i < held; i++) {
+        if (((any_object *)object)->held[i] == NULL) {
+            PyErr_Format(PyExc_TypeError, "a %R that has all its members is needed", type);
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static int
+is_entry(const kept *s, PyObject *object)
+{
+    return is_whole(object, s->entry, 4);
+}
+
+static int
+is_watch(const kept *s, PyObject *object)
+{
+    return is_whole(object, s->watch, 2);
+}
+
+/* The first of the arguments, all of which are there. */
+static waiting_object *
+waiting_of(const kept *s, Py_ssize_t wanted, PyObject *const *arguments, Py_ssize_t n)
+{
+    int right = calls_have(wanted, n) && is_whole(arguments[0], s->waiting, HELD);
+
+    return right ? (waiting_object *)arguments[0] : NULL;
+}
+
+static ashm *
+handle_of(const kept *s, const waiting_object *w)
+{
+    PyObject *address = PyObject_GetAttr(w->handles, s->address);
+    ashm *handle = address != NULL ? calls_handle(address) : NULL;
+
+    Py_DecRef(address);
+    return handle;
+}
+
+static PyObject *
+nothing(void)
+{
+    Py_IncRef(Py_None); /* Py_RETURN_NONE of 3.12 would take it for immortal, in 3.11 too */
+    return Py_None;
+}
+
+/* A new reference; or NULL, with an exception or without. */
+static PyObject *
+found_in(PyObject *dict, PyObject *key)
+{
+    PyObject *found;
+
+    Py_IncRef(dict); /* a key that is no str may run anything */
+    found = PyDict_GetItemWithError(dict, key);
+    if (found != NULL) {
+        Py_IncRef(found);
+    } else if (PyErr_Occurred() != NULL && PyErr_ExceptionMatches(PyExc_TypeError)) {
+        PyErr_Clear(); /* it has no hash, so it is not in there */
+    }
+    Py_DecRef(dict);
+    return found;
+}
+
+/* ---- places ----
+ *
+ * A list of Python's: the entry, the watch and the future of a coroutine that waits. It is
+ * empty if it does not; so whoever has it can tell, wherever an exception came from. */
+
+typedef struct {
+    entry_object *entry;
+    watch_object *watch;
+    PyObject *future;
+} place;
+
+/* References that the list keeps. */
+static int
+place_read(const kept *s, PyObject *list, place *p)
+{
+    PyObject *entry, *watch;
+
+    if (PyList_Size(list) != 3) {
+        if (PyErr_Occurred() == NULL) {
+            PyErr_SetString(PyExc_ValueError, "nobody waits in this place");
+        }
+        return 0;
+    }
+    entry = PyList_GetItem(list, 0);
+    watch = PyList_GetItem(list, 1);
+    *p = (place){(entry_object *)entry, (watch_object *)watch, PyList_GetItem(list, 2)};
+    return is_entry(s, entry) && is_watch(s, watch);
+}
+
+static int
+place_fill(PyObject *list, const place *p)
+{
+    return PyList_Append(list, (PyObject *)p->entry) == 0 &&
+           PyList_Append(list, (PyObject *)p->watch) == 0 &&
+           PyList_Append(list, p->future) == 0;
+}
+
+static void
+place_clear(PyObject *list)
+{
+    PyObject *type, *error, *traceback;
+
+    PyErr_Fetch(&type, &error, &traceback);
+    (void)PyList_SetSlice(list, 0, PyList_Size(list), NULL);
+    PyErr_Restore(type, error, traceback);
+}
+
+static void
+step_out(const waiting_object *w, const place *p, PyObject *list)
+{
+    PyObject *inside = p->entry->inside;
+
+    p->watch->inside--;
+    if (PySet_Discard(inside, p->future) < 0 ||
+        (PySet_Size(inside) == 0 && PySet_Add(w->idle, (PyObject *)p->entry) != 0)) {
+        PyErr_Clear(); /* no memory: the entry is not dropped until it is idle again */
+    }
+    place_clear(list);
+}
+
+PyObject *
+waiting_step_out(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
+{
+    const kept *s = PyModule_GetState(module);
+    const waiting_object *w = waiting_of(s, 2, arguments, n);
+    place p;
+
+    if (w == NULL || !place_read(s, arguments[1], &p)) {
+        return NULL;
+    }
+    step_out(w, &p, arguments[1]);
+    return nothing();
+}
+
+/* ---- to wait ---- */
+
+static int
+is_quiet(const waiting_object *w, const place *p)
+{
+    const entry_object *entry = p->entry;
+
+    return !w->closed && p->watch->tick != Py_None && !entry->dropped &&
+           entry->missed == entry->quiet_since;
+}
+
+/* The bell is armed, or will be in this round of the loop. */
+static int
+is_armed(const kept *s, const waiting_object *w, const place *p)
+{
+    ashm *handle;
+    int rc, pending;
+
+    if (p->watch->arming) {
+        return 1;
+    }
+    handle = handle_of(s, w);
+    if (handle == NULL) {
+        return 0;
+    }
+    Py_BEGIN_ALLOW_THREADS rc = ashm_arm(handle, &pending);
+    Py_END_ALLOW_THREADS return rc == 0 && !pending;
+}
+
+static int
+line_up(const kept *s, const place *p)
+{
+    entry_object *entry = p->entry;
+    PyObject *result;
+
+    if (PySet_Add(entry->inside, p->future) != 0) {
+        return 0;
+    }
+    entry->stay = ASHM_STAY;
+    result = PyObject_CallFunctionObjArgs(s->append, entry->futures, p->future, NULL);
+    Py_DecRef(result);
+    return result != NULL;
+}
+
+/* The list is made first. From the last look at the entry to the end of line_up() nothing is
+ * allocated that the garbage collector knows, which would run before 3.12, and with it whatever
+ * it likes: nobody may drop the entry, or look for its futures in vain, in between. */
+static PyObject *
+enter(const kept *s, const waiting_object *w, const place *p, PyObject *list)
+{
+    int entered = 0;
+
+    if (!place_fill(list, p)) {
+        place_clear(list);
+        return NULL;
+    }
+    p->watch->inside++; /* whoever disarms the bell sees that somebody wants it armed */
+    if (is_quiet(w, p) && is_armed(s, w, p) && is_quiet(w, p)) {
+        entered = line_up(s, p);
+    }
+    if (!entered) {
+        PyObject *type, *error, *traceback;
+
+        PyErr_Fetch(&type, &error, &traceback);
+        p->watch->inside--;
+        (void)PySet_Discard(p->entry->inside, p->future);
+        place_clear(list);
+        PyErr_Restore(type, error, traceback);
+    }
+    return PyErr_Occurred() == NULL ? nothing() : NULL;
+}
+
+/* For a channel that is known to be empty. */
+static PyObject *
+stand(const kept *s, const waiting_object *w, PyObject *entry, PyObject *const *arguments)
+{
+    PyObject *watch = found_in(w->watches, arguments[2]);
+    place p = {(entry_object *)entry, (watch_object *)watch, NULL};
+    PyObject *result = NULL;
+
+    if (watch != NULL && is_watch(s, watch)) {
+        p.future = PyObject_CallMethodObjArgs(p.watch->loop, s->create_future, NULL);
+    }
+    if (p.future != NULL) {
+        result = enter(s, w, &p, arguments[3]);
+    } else if (PyErr_Occurred() == NULL) {
+        result = nothing();
+    }
+    Py_DecRef(watch);
+    Py_DecRef(p.future);
+    return result;
+}
+
+/* For one that is not. */
+static PyObject *
+look(const kept *s, const waiting_object *w, PyObject *channel)
+{
+    reception r = {.handle = handle_of(s, w)};
+    ashm_received out;
+
+    if (PyErr_Occurred() != NULL) {
+        return NULL;
+    }
+    r.name = PyUnicode_AsUTF8AndSize(channel, &r.name_length);
+    if (r.name == NULL) {
+        PyErr_Clear();
+        return PyLong_FromLong(ASHM_BAD_NAME);
+    }
+    return calls_receive(&r, &out);
+}
+
+PyObject *
+waiting_stand(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
+{
+    const kept *s = PyModule_GetState(module);
+    const waiting_object *w = waiting_of(s, 4, arguments, n);
+    PyObject *entry, *result = NULL;
+
+    if (w == NULL) {
+        return NULL;
+    }
+    entry = found_in(w->entries, arguments[1]);
+    if (PyErr_Occurred() == NULL && (entry == NULL || is_entry(s, entry))) {
+        const entry_object *e = (const entry_object *)entry;
+
+        result = e != NULL && e->missed == e->quiet_since ? stand(s, w, entry, arguments)
+                                                          : look(s, w, arguments[1]);
+    }
+    Py_DecRef(entry);
+    return result;
+}
+
+/* ---- to take, when woken ---- */
+
+/* As go_on() of _receiver.py does it. */
+static PyObject *
+take(const kept *s, const waiting_object *w, const place *p, ashm_received *out)
+{
+    entry_object *entry = p->entry;
+    reception r = {.handle = handle_of(s, w), .cookie = entry->cookie};
+    long long missed = entry->missed;
+    int others = PySet_Size(entry->inside) > 1;
+    PyObject *found;
+
+    if (r.handle == NULL) {
+        return PyErr_Occurred() == NULL ? nothing() : NULL; /* it is not open */
+    }
+    r.flags = ASHM_WAIT | (unsigned)entry->stay | (others ? ASHM_OTHERS : 0);
+    r.name = PyUnicode_AsUTF8AndSize(entry->channel, &r.name_length);
+    found = r.name != NULL ? calls_receive(&r, out) : NULL;
+    if (found == NULL || !PyBytes_Check(found)) {
+        return found;
+    }
+    if (out->waiting) {
+        entry->quiet_since = missed;
+    }
+    if (others != (PySet_Size(entry->inside) > 1)) {
+        PyObject *result =
+            PyObject_CallMethodObjArgs((PyObject *)w, s->correct, entry, p->watch->loop, NULL);
+
+        Py_DecRef(result);
+        if (result == NULL) {
+            Py_DecRef(found);
+            return NULL;
+        }
+    }
+    return found;
+}
+
+PyObject *
+waiting_turn(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
+{
+    const kept *s = PyModule_GetState(module);
+    const waiting_object *w = waiting_of(s, 2, arguments, n);
+    ashm_received out = {.more = 0};
+    PyObject *found;
+    place p;
+
+    if (w == NULL || !place_read(s, arguments[1], &p)) {
+        return NULL;
+    }
+    if (w->closed || p.watch->tick == Py_None || p.entry->missed == p.entry->quiet_since) {
+        return nothing();
+    }
+    found = take(s, w, &p, &out);
+    if (found == NULL || PyBytes_Check(found)) {
+        if (found != NULL) {
+            step_out(w, &p, arguments[1]);
+        }
+        return found;
+    }
+    if (found != Py_None) { /* refused: go_on() is told why */
+        Py_DecRef(found);
+        return nothing();
+    }
+    Py_DecRef(found);
+    return PyBool_FromLong(out.more != 0);
+}
+
+/* ---- to wake ---- */
+
+/* 1: it runs. 0: it was done already. -1: an exception. */
+static int
+settle(const kept *s, PyObject *future)
+{
+    PyObject *result = PyObject_CallMethodObjArgs(future, s->set_result, Py_None, NULL);
+
+    Py_DecRef(result);
+    if (result == NULL && PyErr_ExceptionMatches(s->invalid_state)) {
+        PyErr_Clear();
+        return 0;
+    }
+    return result != NULL ? 1 : -1;
+}
+
+/* Wake the future that has waited longest, if it is one of the loop that runs: 1, 0, -1. */
+static int
+give_turn(const kept *s, entry_object *entry, PyObject *running)
+{
+    PyObject *futures = entry->futures, *first;
+    int woken = 0, goes_on = 1;
+
+    entry->missed++; /* the channel is not quiet */
+    while (goes_on && (first = PySequence_GetItem(futures, 0)) != NULL) {
+        PyObject *loop = PyObject_CallMethodObjArgs(first, s->get_loop, NULL);
+
+        goes_on = 0;
+        if (loop == running) {
+            PyObject *future = PyObject_CallFunctionObjArgs(s->popleft, futures, NULL);
+
+            woken = future != NULL ? settle(s, future) : -1;
+            goes_on = woken == 0;
+            Py_DecRef(future);
+        } else if (loop == NULL) {
+            woken = -1;
+        }
+        Py_DecRef(loop);
+        Py_DecRef(first);
+    }
+    if (goes_on) {
+        PyErr_Clear(); /* nobody waits */
+    }
+    return woken;
+}
+
+PyObject *
+waiting_wake(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
+{
+    const kept *s = PyModule_GetState(module);
+    const waiting_object *w = waiting_of(s, 3, arguments, n);
+    PyObject *cookies;
+    Py_ssize_t count, left = 0;
+
+    if (w == NULL) {
+        return NULL;
+    }
+    cookies = arguments[1];
+    count = PyList_Size(cookies);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *cookie = PyList_GetItem(cookies, i);
+        PyObject *entry = found_in(w->by_cookie, cookie);
+        int woken = PyErr_Occurred() == NULL ? 0 : -1;
+
+        if (entry != NULL) {
+            woken = is_entry(s, entry) ? give_turn(s, (entry_object *)entry, arguments[2]) : -1;
+        }
+        Py_DecRef(entry);
+        if (woken < 0) {
+            return NULL;
+        }
+        if (!woken) {
+            Py_IncRef(cookie);
+            PyList_SetItem(cookies, left++, cookie);
+        }
+    }
+    if (count < 0 || PyList_SetSlice(cookies, left, count, NULL) != 0) {
+        return NULL;
+    }
+    return PyLong_FromSsize_t(count - left);
+}
+
+/* ---- the module ---- */
+
+static PyObject *
+imported(const char *module, const char *name, const char *method)
+{
+    PyObject *found = PyImport_ImportModule(module);
+    PyObject *owner = found != NULL ? PyObject_GetAttrString(found, name) : NULL;
+    PyObject *result = owner;
+
+    if (owner != NULL && method != NULL) {
+        result = PyObject_GetAttrString(owner, method);
+        Py_DecRef(owner);
+    }
+    Py_DecRef(found);
+    return result;
+}
+
+int
+waiting_begin(PyObject *module)
+{
+    kept *s = PyModule_GetState(module);
+
+    s->entry =
+        add_type(module, "asgi_shm._ashm.calls.Entry", sizeof(entry_object), entry_members);
+    s->watch =
+        add_type(module, "asgi_shm._ashm.calls.Watch", sizeof(watch_object), watch_members);
+    s->waiting = add_type(module, "asgi_shm._ashm.calls.Waiting", sizeof(waiting_object),
+                          waiting_members);
+    s->append = imported("collections", "deque", "append");
+    s->popleft = imported("collections", "deque", "popleft");
+    s->invalid_state = imported("asyncio", "InvalidStateError", NULL);
+    s->address = PyUnicode_InternFromString("address");
+    s->correct = PyUnicode_InternFromString("_correct");
+    s->create_future = PyUnicode_InternFromString("create_future");
+    s->get_loop = PyUnicode_InternFromString("get_loop");
+    s->set_result = PyUnicode_InternFromString("set_result");
+    for (size_t i = 0; i < KEPT; i++) {
+        if (((PyObject **)s)[i] == NULL) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int
+waiting_traverse(PyObject *module, visitproc visit, void *arg)
+{
+    PyObject **all = PyModule_GetState(module);
+
+    for (size_t i = 0; all != NULL && i < KEPT; i++) {
+        Py_VISIT(all[i]);
+    }
+    return 0;
+}
+
+int
+waiting_clear(PyObject *module)
+{
+    PyObject **all = PyModule_GetState(module);
+
+    for (size_t i = 0; all != NULL && i < KEPT; i++) {
+        Py_CLEAR(all[i]);
+    }
+    return 0;
+}
+
+void
+waiting_free(void *module)
+{
+    (void)waiting_clear(module);
+}
