@@ -116,6 +116,7 @@ class Receiver(Waiting):
         self._handles = attachment.handles
         self._lock_timeout = lock_timeout
         self._closed = False
+        self._entries = {}
         self._cookies = itertools.count(1)
         self._stuck = SeldomLogger()
         self.watchers = Watchers(attachment)
@@ -126,6 +127,8 @@ class Receiver(Waiting):
     def _reset(self) -> None:
         """Nobody waits: at first, and in a forked child, where no loop of the parent runs."""
         self._lock = threading.Lock()  # over changes of the three tables
+        for entry in self._entries.values():  # a coroutine of the parent may yet end here
+            entry.dropped = True
         # Entries stay for a while when nobody is inside: most come again. The tick drops those
         # that it finds in `_idle`; it looks at no others, since there may be thousands.
         self._entries: dict[str, _Entry] = {}
@@ -184,6 +187,8 @@ class Receiver(Waiting):
                     if body is not None:
                         if more:
                             entry.quiet_since = missed
+                        else:  # whoever came meanwhile, and knows it to be quiet, is wrong now
+                            entry.missed += 1
                         if others != (len(entry.inside) > 1):
                             self._correct(entry, watch.loop)
                         step_out(self, place)
@@ -315,7 +320,7 @@ class Receiver(Waiting):
         """A coroutine has gone without a message; a turn it had goes on."""
         entry, _, future = place
         step_out(self, place)
-        if self._closed:
+        if self._closed or self._entries.get(entry.channel) is not entry:  # of before a fork
             return
         with contextlib.suppress(ValueError):
             entry.futures.remove(future)

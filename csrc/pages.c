@@ -160,13 +160,16 @@ page_is_empty(const page_shm *record, const block_class *blocks)
     return memcmp(record->free, blocks->free, sizeof record->free) == 0;
 }
 
-/* Of a page that has one. */
+/* Of a page that has one. Each word is read once: in a damaged segment it may change. */
 static uint32_t
 first_free(const page_shm *record)
 {
-    uint32_t word = record->free[0] != 0 ? 0 : record->free[1] != 0 ? 1 : 2;
+    uint32_t i = 0, word = record->free[0];
 
-    return word * 32 + (uint32_t)__builtin_ctz(record->free[word]);
+    while (word == 0 && i < 2) {
+        word = record->free[++i];
+    }
+    return i * 32 + (word != 0 ? (uint32_t)__builtin_ctz(word) : 0);
 }
 
 /* A bit of the words that say which blocks are free. */

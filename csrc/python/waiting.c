@@ -432,6 +432,8 @@ take(const kept *s, const waiting_object *w, const place *p, ashm_received *out)
     }
     if (out->waiting) {
         entry->quiet_since = missed;
+    } else {
+        entry->missed++; /* whoever came meanwhile, and knows it to be quiet, is wrong now */
     }
     if (others != (PySet_Size(entry->inside) > 1)) {
         PyObject *result =

@@ -3,8 +3,8 @@
  *
  * _receiver.py says what is done, and why in that order; here are the rounds that most
  * messages take, step for step, and whatever is unusual is left to it. Between steps no other
- * thread runs Python unless it says so: this relies on the GIL, and free-threaded builds turn
- * it on for it.
+ * thread runs Python unless it says so: this relies on the GIL, which free-threaded builds
+ * turn on for it, unless they are told not to, and on futures that are not written in Python.
  */
 #ifndef ASHM_PYTHON_WAITING_H
 #define ASHM_PYTHON_WAITING_H

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from asgi_shm import LayerClosed
-from tests.support import receive_nowait, soon
+from tests.support import receive_nowait, run_alone, soon
 
 ROUNDS = 200
 
@@ -125,3 +126,69 @@ async def test_who_does_not_come_back_waits_no_more(layer):
 async def told_once_more(layer, channel):
     assert await soon(layer.receive(channel)) == {"type": "test"}
     await told_once(layer, channel)
+
+
+class Pause:
+    """The handles of an attachment; something happens when the next call asks for them."""
+
+    def __init__(self, handles):
+        self.handles = handles
+        self.happens = None
+
+    @property
+    def address(self):
+        happens, self.happens = self.happens, None
+        if happens is not None:
+            happens()
+        return self.handles.address
+
+    def __getattr__(self, name):
+        return getattr(self.handles, name)
+
+
+async def come_and_go(layer, channel):
+    """Take two messages of a channel, and wait for the second of them."""
+    await layer.receive(channel)
+    second = asyncio.create_task(layer.receive(channel))
+    await asyncio.sleep(0)
+    await layer.send(channel, {"type": "second"})
+    assert await soon(second) == {"type": "second"}
+
+
+@ours_alone
+async def test_another_loop_comes_and_goes_while_a_message_is_taken(layer, monkeypatch):
+    """What it knows of the channel when it goes is not so any more when the message is taken."""
+    pause = Pause(layer._attachment.handles)
+
+    def another_loop():
+        with ThreadPoolExecutor(1) as threads:
+            threads.submit(asyncio.run, come_and_go(layer, "channel")).result()
+        run_alone(layer.send("channel", {"type": "third"}))
+
+    receiver = asyncio.create_task(layer.receive("channel"))
+    await asyncio.sleep(0)
+    await layer.send("channel", {"type": "first"})
+    layer._receiver._dispatch(asyncio.get_running_loop())  # it looks next
+    monkeypatch.setattr(layer._attachment, "handles", pause)
+    pause.happens = another_loop
+    assert await soon(receiver) == {"type": "third"}
+
+    receiver = asyncio.create_task(layer.receive("channel"))
+    await asyncio.sleep(0.01)
+    await layer.send("channel", {"type": "fourth"})
+    assert await soon(receiver) == {"type": "fourth"}
+
+
+@ours_alone
+async def test_a_coroutine_of_the_parent_that_ends_in_the_child_leaves_its_alone(layer):
+    of_parent = asyncio.create_task(layer.receive("channel"))
+    await asyncio.sleep(0)
+    layer._receiver._reset()  # as it is after a fork
+    of_child = asyncio.create_task(layer.receive("channel"))
+    await asyncio.sleep(0)
+    of_parent.cancel()
+    await asyncio.gather(of_parent, return_exceptions=True)
+    layer._receiver._drop_idle_entries()
+    await layer.send("channel", {"type": "test"})
+
+    assert await soon(of_child) == {"type": "test"}
