@@ -172,28 +172,16 @@ class Receiver(Waiting):
         while True:
             self._check_open()
             missed = entry.missed
-            others = len(entry.inside) > 1
             try:
                 if watch.tick is None:
                     self._watch(watch)
                 if entry.quiet_since == missed:
                     rung = rung or (not watch.arming and self._attachment.arm())
                 else:
-                    body, more = self._attachment.take_or_await(
-                        entry.channel,
-                        entry.cookie,
-                        entry.stay | OTHERS if others else entry.stay,
-                    )
+                    body, meanwhile = self._take(place)
                     if body is not None:
-                        if more:
-                            entry.quiet_since = missed
-                        else:  # whoever came meanwhile, and knows it to be quiet, is wrong now
-                            entry.missed += 1
-                        if others != (len(entry.inside) > 1):
-                            self._correct(entry, watch.loop)
-                        step_out(self, place)
                         return body
-                    rung = rung or more
+                    rung = rung or meanwhile
             except LockTimeout as refused:
                 patience = patience or Patience(self._lock_timeout)
                 # Cancelled here: as below, and if it was woken it has the turn.
@@ -211,6 +199,27 @@ class Receiver(Waiting):
                 await future
             else:
                 self._withdraw(entry, future)
+
+    def _take(self, place: _Place) -> tuple[bytes | None, bool]:
+        """Take a body, and step out; or wait, and tell if the bell was rung meanwhile."""
+        entry, watch, _ = place
+        missed = entry.missed
+        others = len(entry.inside) > 1
+        body, more = self._attachment.take_or_await(
+            entry.channel,
+            entry.cookie,
+            entry.stay | OTHERS if others else entry.stay,
+        )
+        if body is None:
+            return None, more
+        if more:
+            entry.quiet_since = missed
+        else:  # whoever came meanwhile, and knows it to be quiet, is wrong now
+            entry.missed += 1
+        if others != (len(entry.inside) > 1):
+            self._correct(entry, watch.loop)
+        step_out(self, place)
+        return body, False
 
     async def wait_for_room(self, channel: str, capacity: int, seconds: float) -> None:
         """Return when a channel that holds `capacity` messages may have room for one more.

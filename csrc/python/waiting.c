@@ -411,7 +411,7 @@ waiting_stand(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
 
 /* ---- to take, when woken ---- */
 
-/* As go_on() of _receiver.py does it. */
+/* As _take() of _receiver.py does it. */
 static PyObject *
 take(const kept *s, const waiting_object *w, const place *p, ashm_received *out)
 {

@@ -157,7 +157,7 @@ async def come_and_go(layer, channel):
 
 @ours_alone
 async def test_another_loop_comes_and_goes_while_a_message_is_taken(layer, monkeypatch):
-    """What it knows of the channel when it goes is not so any more when the message is taken."""
+    """What it knows of the channel when it goes is not so when the message is taken."""
     pause = Pause(layer._attachment.handles)
 
     def another_loop():
