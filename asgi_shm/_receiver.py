@@ -329,7 +329,8 @@ class Receiver(Waiting):
         """A coroutine has gone without a message; a turn it had goes on."""
         entry, _, future = place
         step_out(self, place)
-        if self._closed or self._entries.get(entry.channel) is not entry:  # of before a fork
+        is_ours = self._entries.get(entry.channel) is entry  # and not of before a fork
+        if self._closed or not is_ours:
             return
         with contextlib.suppress(ValueError):
             entry.futures.remove(future)
