@@ -106,7 +106,8 @@ rewrite(tx *t, channel_shm *channel)
     unsigned old_log2 = channel->node.log2;
     unsigned log2 = ring_log2(channel);
     uint32_t old_ring = channel->ring;
-    uint32_t head = channel->tail - channel->live; /* the tail stays: it counts */
+    uint32_t tail = channel->tail, live = channel->live;
+    uint32_t head = tail - live; /* the tail stays: it counts */
     uint32_t ring, n = 0;
 
     /* No capacity is above the largest size: what is full at that has holes. */
@@ -116,7 +117,7 @@ rewrite(tx *t, channel_shm *channel)
     if ((ring = ring_take(t, log2)) == 0) {
         return false;
     }
-    for (uint32_t i = channel->head; i != channel->tail && t->fault == 0; i++) {
+    for (uint32_t i = channel->head; i != tail && t->fault == 0; i++) {
         const entry_shm *entry = queue_entry(t, channel, i);
 
         if (entry->message != 0) {
@@ -126,7 +127,7 @@ rewrite(tx *t, channel_shm *channel)
     tx_set32(t, &channel->ring, ring);
     set_log2(t, channel, log2);
     tx_set32(t, &channel->head, head);
-    if (n != channel->live) {
+    if (n != live) {
         tx_fault(t, ASHM_CORRUPT);
     }
     if (old_log2 != 0) {
@@ -152,7 +153,8 @@ queue_shrink(tx *t, channel_shm *channel)
 
 /* ---- entries ---- */
 
-/* Whether head and tail can be believed: loops over them are bounded by it. */
+/* Whether head and tail can be believed: loops over them are bounded by it. They go by the
+ * tail that was looked at: in a damaged segment an entry may lie where the channel does. */
 static bool
 is_sound(tx *t, const channel_shm *channel)
 {
@@ -191,10 +193,12 @@ queue_push(tx *t, channel_shm *channel, uint32_t message, uint64_t deadline)
 const entry_shm *
 queue_front(tx *t, channel_shm *channel, uint32_t *position)
 {
+    uint32_t tail = channel->tail;
+
     if (channel->live == 0 || !is_sound(t, channel)) {
         return NULL;
     }
-    for (uint32_t i = channel->head; i != channel->tail && t->fault == 0; i++) {
+    for (uint32_t i = channel->head; i != tail && t->fault == 0; i++) {
         const entry_shm *entry = queue_entry(t, channel, i);
 
         if (entry->message != 0) {
@@ -232,7 +236,7 @@ drop(tx *t, channel_shm *channel, uint32_t position)
 int
 queue_expire(tx *t, channel_shm *channel)
 {
-    uint32_t earliest = UINT32_MAX;
+    uint32_t tail = channel->tail, earliest = UINT32_MAX;
     uint32_t drops = 0;
     int rc;
 
@@ -240,7 +244,7 @@ queue_expire(tx *t, channel_shm *channel)
         !is_sound(t, channel)) {
         return tx_commit(t);
     }
-    for (uint32_t i = channel->head; i != channel->tail && t->fault == 0; i++) {
+    for (uint32_t i = channel->head; i != tail && t->fault == 0; i++) {
         const entry_shm *entry = queue_entry(t, channel, i);
 
         if (entry->message == 0) {
@@ -265,13 +269,13 @@ queue_expire(tx *t, channel_shm *channel)
 int
 queue_clear(tx *t, channel_shm *channel)
 {
-    uint32_t drops = 0;
+    uint32_t tail = channel->tail, drops = 0;
     int rc;
 
     if (!is_sound(t, channel)) {
         return tx_commit(t);
     }
-    for (uint32_t i = channel->head; i != channel->tail && t->fault == 0; i++) {
+    for (uint32_t i = channel->head; i != tail && t->fault == 0; i++) {
         if (queue_entry(t, channel, i)->message != 0) {
             drop(t, channel, i);
         }
