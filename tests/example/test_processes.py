@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -126,8 +127,12 @@ async def speak(person: Person) -> None:
 
 def bells(site: Site) -> set[tuple[str, int]]:
     """The doorbells of its processes; that of a dead one goes when it is buried."""
-    names = [name for name in leftovers(site.prefix) if ":bell." in name]
-    return {(name, (SHM / name).stat().st_ino) for name in names}
+    found = set()
+    for name in leftovers(site.prefix):
+        if ":bell." in name:
+            with contextlib.suppress(FileNotFoundError):  # buried since it was listed
+                found.add((name, (SHM / name).stat().st_ino))
+    return found
 
 
 async def one_gone(site: Site, before: set[tuple[str, int]]) -> None:
