@@ -68,7 +68,7 @@ _calls: Final = _load()
 
 if TYPE_CHECKING:
     Future: TypeAlias = asyncio.Future[None]
-    Place: TypeAlias = list[Any]  # an entry, a watch, a future; or empty
+    Place: TypeAlias = list[Any]  # where a coroutine waits: entry, watch, future; or empty
 
     class Entry:
         channel: str

@@ -18,7 +18,7 @@ import itertools
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from ._attachment import CHANGED, OTHERS, ROOM, STAY, TICK
 from ._calls import Entry, Waiting, Watch, step_out
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ._attachment import Attachment
+    from ._calls import Place
 
 __all__ = ["GroupWatcher", "Receiver"]
 
 _Future: TypeAlias = "asyncio.Future[None]"
-_Place: TypeAlias = "list[Any]"  # where a coroutine waits: see waiting.h
 
 
 class _Entry(Entry):
@@ -154,7 +154,7 @@ class Receiver(Waiting):
             entry = self._enter(channel, future)
         watch = self._watches.get(loop) or self._add_watch(loop)
         watch.inside += 1
-        place: _Place = [entry, watch, future]
+        place: Place = [entry, watch, future]
         try:
             return await self.go_on(place, rung=False)
         except BaseException:
@@ -162,7 +162,7 @@ class Receiver(Waiting):
                 self.leave(place)
             raise
 
-    async def go_on(self, place: _Place, *, rung: bool) -> bytes:
+    async def go_on(self, place: Place, *, rung: bool) -> bytes:
         """Wait in a place, which is empty with a body. With an exception its owner leaves it.
 
         `rung` tells whether the bell was rung since this loop has asked what is ready.
@@ -200,7 +200,7 @@ class Receiver(Waiting):
             else:
                 self._withdraw(entry, future)
 
-    def _take(self, place: _Place) -> tuple[bytes | None, bool]:
+    def _take(self, place: Place) -> tuple[bytes | None, bool]:
         """Take a body, and step out; or wait, and tell if the bell was rung meanwhile."""
         entry, watch, _ = place
         missed = entry.missed
@@ -325,7 +325,7 @@ class Receiver(Waiting):
         with contextlib.suppress(ValueError):  # it was popped when it was woken
             entry.futures.remove(future)
 
-    def leave(self, place: _Place) -> None:
+    def leave(self, place: Place) -> None:
         """A coroutine has gone without a message; a turn it had goes on."""
         entry, _, future = place
         step_out(self, place)
@@ -422,7 +422,6 @@ class Receiver(Waiting):
         for cookie in cookies:  # that are left
             entry = self._by_cookie.get(cookie)
             if entry is not None:
-                entry.missed += 1  # the channel is not quiet
                 others -= self._wake(entry, running)
             elif cookie == ROOM:
                 self._wake_senders()

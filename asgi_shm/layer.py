@@ -23,6 +23,8 @@ from .serializers import pack, unpack
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable
 
+    from ._calls import Place
+
     class BaseChannelLayer:
         """What Channels' class of this name is to a type checker: nothing to rely on."""
 
@@ -139,7 +141,7 @@ class ShmChannelLayer(LayerBase, BaseChannelLayer):
         # In one piece, since a frame of Python's is a thirtieth of what a message to a waiting
         # coroutine costs; `_receiver` tells what is done here, where it does the same.
         receiver = self._receiver
-        place: list[Any] = []
+        place: Place = []
         try:
             body = stand(receiver, channel, running_loop(), place)
             if place:
@@ -151,19 +153,12 @@ class ShmChannelLayer(LayerBase, BaseChannelLayer):
             if place:
                 receiver.leave(place)
             raise
-        if body is None:
-            body = await receiver.wait(channel)
-        elif type(body) is not bytes:  # refused
-            body = await self._receive_again(channel)
+        if type(body) is not bytes:
+            if body is not None:  # refused: this says why, or tries again
+                body = await self._call(self._attachment.take, channel)
+            if body is None:
+                body = await receiver.wait(channel)
         return unpack(body)
-
-    async def _receive_again(self, channel: str) -> bytes:
-        take = partial(self._attachment.take, channel)
-        try:
-            body = take()
-        except LockTimeout as refused:
-            body = await self._again(refused, take)
-        return body if body is not None else await self._receiver.wait(channel)
 
     async def new_channel(self, prefix: str = "specific") -> str:
         """Return the name of a new channel that only this process may receive on.

@@ -7,19 +7,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PATH_SIZE = 320 };
-
 static void
-fifo_path(const ashm *a, uint32_t slot, char path[PATH_SIZE])
+fifo_path(const ashm *a, uint32_t slot, char path[OBJECT_PATH])
 {
-    snprintf(path, PATH_SIZE, "/dev/shm%s:bell.%08x.%u", a->name, a->segment_id, slot);
+    snprintf(path, OBJECT_PATH, "/dev/shm%s:bell.%08x.%u", a->name, a->segment_id, slot);
 }
 
 /* Where a holder makes it: under the slot's name it is never found half-made. */
 static void
-unfinished_path(const ashm *a, uint32_t slot, uint32_t generation, char path[PATH_SIZE])
+unfinished_path(const ashm *a, uint32_t slot, uint32_t generation, char path[OBJECT_PATH])
 {
-    snprintf(path, PATH_SIZE, "/dev/shm%s:bell.%08x.%u.%u", a->name, a->segment_id, slot,
+    snprintf(path, OBJECT_PATH, "/dev/shm%s:bell.%08x.%u.%u", a->name, a->segment_id, slot,
              generation);
 }
 
@@ -91,7 +89,7 @@ fifo_open(const char *path, int *fd)
 static int
 fifo_make(ashm *a, const char *path)
 {
-    char unfinished[PATH_SIZE];
+    char unfinished[OBJECT_PATH];
     int rc;
 
     unfinished_path(a, a->own->slot, a->own->generation, unfinished);
@@ -110,7 +108,7 @@ fifo_make(ashm *a, const char *path)
 int
 fifo_own(ashm *a, int *fd)
 {
-    char path[PATH_SIZE];
+    char path[OBJECT_PATH];
     int rc;
 
     fifo_path(a, a->own->slot, path);
@@ -130,7 +128,7 @@ fifo_own(ashm *a, int *fd)
 int
 fifo_of(const ashm *a, uint32_t slot, int *fd)
 {
-    char path[PATH_SIZE];
+    char path[OBJECT_PATH];
 
     fifo_path(a, slot, path);
     return fifo_open(path, fd);
@@ -139,7 +137,7 @@ fifo_of(const ashm *a, uint32_t slot, int *fd)
 void
 fifo_unlink(const ashm *a, uint32_t slot, uint32_t generation)
 {
-    char path[PATH_SIZE];
+    char path[OBJECT_PATH];
 
     fifo_path(a, slot, path);
     unlink(path);

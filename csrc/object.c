@@ -14,8 +14,6 @@
 
 static const char PRIVATE[] = "/proc/self/fd/";
 
-enum { PATH_SIZE = 320 };
-
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 8U
 #endif
@@ -32,13 +30,18 @@ object_identify(int fd, object_id *id)
     return 0;
 }
 
+static bool
+is_same(const struct stat *st, const object_id *id)
+{
+    return st->st_dev == id->device && st->st_ino == id->inode;
+}
+
 bool
 object_is(int fd, const object_id *id)
 {
-    object_id found;
+    struct stat st;
 
-    return object_identify(fd, &found) == 0 && found.device == id->device &&
-           found.inode == id->inode;
+    return fstat(fd, &st) == 0 && is_same(&st, id);
 }
 
 static bool
@@ -108,7 +111,7 @@ object_open(const char *name, const object_id *id, int *fd)
 bool
 object_is_lost(const char *name, const object_id *id)
 {
-    char path[PATH_SIZE];
+    char path[OBJECT_PATH];
     struct stat st;
 
     if (is_private(name)) {
@@ -119,5 +122,5 @@ object_is_lost(const char *name, const object_id *id)
     if (lstat(path, &st) != 0) {
         return errno == ENOENT;
     }
-    return st.st_dev != id->device || st.st_ino != id->inode;
+    return !is_same(&st, id);
 }

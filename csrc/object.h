@@ -22,7 +22,8 @@ typedef struct object_id {
 int object_identify(int fd, object_id *id);
 bool object_is(int fd, const object_id *id);
 
-enum { OBJECT_PRIVATE_NAME = 40 }; /* bytes */
+/* Bytes of a private object's name, and of a path in /dev/shm that begins with a name. */
+enum { OBJECT_PRIVATE_NAME = 40, OBJECT_PATH = 320 };
 
 /* Make a private object, of no size yet. */
 int object_make_private(char name[OBJECT_PRIVATE_NAME], int *fd);

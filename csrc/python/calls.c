@@ -136,8 +136,7 @@ calls_receive(const reception *r, ashm_received *out)
         }
     }
     if (rc == ASHM_EMPTY) {
-        Py_IncRef(Py_None); /* Py_RETURN_NONE of 3.12 would take it for immortal, in 3.11 too */
-        return Py_None;
+        return calls_none();
     }
     return PyLong_FromLong(rc);
 }

@@ -26,6 +26,13 @@ calls_have(Py_ssize_t wanted, Py_ssize_t n)
     return n == wanted;
 }
 
+static inline PyObject *
+calls_none(void)
+{
+    Py_IncRef(Py_None); /* Py_RETURN_NONE of 3.12 would take it for immortal, in 3.11 too */
+    return Py_None;
+}
+
 typedef struct reception {
     ashm *handle;
     const char *name;

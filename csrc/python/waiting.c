@@ -35,22 +35,34 @@ typedef struct {
 } waiting_object;
 
 static int
-traverse(PyObject *self, visitproc visit, void *arg)
+visit_all(PyObject **objects, size_t n, visitproc visit, void *arg)
 {
-    Py_VISIT(Py_TYPE(self));
-    for (size_t i = 0; i < HELD; i++) {
-        Py_VISIT(((any_object *)self)->held[i]);
+    for (size_t i = 0; i < n; i++) {
+        Py_VISIT(objects[i]);
     }
     return 0;
 }
 
 static int
-clear(PyObject *self)
+clear_all(PyObject **objects, size_t n)
 {
-    for (size_t i = 0; i < HELD; i++) {
-        Py_CLEAR(((any_object *)self)->held[i]);
+    for (size_t i = 0; i < n; i++) {
+        Py_CLEAR(objects[i]);
     }
     return 0;
+}
+
+static int
+traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    return visit_all(((any_object *)self)->held, HELD, visit, arg);
+}
+
+static int
+clear(PyObject *self)
+{
+    return clear_all(((any_object *)self)->held, HELD);
 }
 
 static void
@@ -179,13 +191,6 @@ handle_of(const kept *s, const waiting_object *w)
     return handle;
 }
 
-static PyObject *
-nothing(void)
-{
-    Py_IncRef(Py_None); /* Py_RETURN_NONE of 3.12 would take it for immortal, in 3.11 too */
-    return Py_None;
-}
-
 /* A new reference; or NULL, with an exception or without. */
 static PyObject *
 found_in(PyObject *dict, PyObject *key)
@@ -243,11 +248,7 @@ place_fill(PyObject *list, const place *p)
 static void
 place_clear(PyObject *list)
 {
-    PyObject *type, *error, *traceback;
-
-    PyErr_Fetch(&type, &error, &traceback);
     (void)PyList_SetSlice(list, 0, PyList_Size(list), NULL);
-    PyErr_Restore(type, error, traceback);
 }
 
 static void
@@ -274,7 +275,7 @@ waiting_step_out(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
         return NULL;
     }
     step_out(w, &p, arguments[1]);
-    return nothing();
+    return calls_none();
 }
 
 /* ---- to wait ---- */
@@ -329,12 +330,8 @@ enter(const kept *s, const waiting_object *w, const place *p, PyObject *list)
 {
     int entered = 0;
 
-    if (!place_fill(list, p)) {
-        place_clear(list);
-        return NULL;
-    }
     p->watch->inside++; /* whoever disarms the bell sees that somebody wants it armed */
-    if (is_quiet(w, p) && is_armed(s, w, p) && is_quiet(w, p)) {
+    if (place_fill(list, p) && is_quiet(w, p) && is_armed(s, w, p) && is_quiet(w, p)) {
         entered = line_up(s, p);
     }
     if (!entered) {
@@ -346,7 +343,7 @@ enter(const kept *s, const waiting_object *w, const place *p, PyObject *list)
         place_clear(list);
         PyErr_Restore(type, error, traceback);
     }
-    return PyErr_Occurred() == NULL ? nothing() : NULL;
+    return PyErr_Occurred() == NULL ? calls_none() : NULL;
 }
 
 /* For a channel that is known to be empty. */
@@ -363,7 +360,7 @@ stand(const kept *s, const waiting_object *w, PyObject *entry, PyObject *const *
     if (p.future != NULL) {
         result = enter(s, w, &p, arguments[3]);
     } else if (PyErr_Occurred() == NULL) {
-        result = nothing();
+        result = calls_none();
     }
     Py_DecRef(watch);
     Py_DecRef(p.future);
@@ -422,7 +419,7 @@ take(const kept *s, const waiting_object *w, const place *p, ashm_received *out)
     PyObject *found;
 
     if (r.handle == NULL) {
-        return PyErr_Occurred() == NULL ? nothing() : NULL; /* it is not open */
+        return PyErr_Occurred() == NULL ? calls_none() : NULL; /* it is not open */
     }
     r.flags = ASHM_WAIT | (unsigned)entry->stay | (others ? ASHM_OTHERS : 0);
     r.name = PyUnicode_AsUTF8AndSize(entry->channel, &r.name_length);
@@ -455,27 +452,27 @@ waiting_turn(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
     const waiting_object *w = waiting_of(s, 2, arguments, n);
     ashm_received out = {.more = 0};
     PyObject *found;
+    int is_empty;
     place p;
 
     if (w == NULL || !place_read(s, arguments[1], &p)) {
         return NULL;
     }
     if (w->closed || p.watch->tick == Py_None || p.entry->missed == p.entry->quiet_since) {
-        return nothing();
+        return calls_none();
     }
     found = take(s, w, &p, &out);
-    if (found == NULL || PyBytes_Check(found)) {
-        if (found != NULL) {
-            step_out(w, &p, arguments[1]);
-        }
+    if (found == NULL) {
+        return NULL;
+    }
+    if (PyBytes_Check(found)) {
+        step_out(w, &p, arguments[1]);
         return found;
     }
-    if (found != Py_None) { /* refused: go_on() is told why */
-        Py_DecRef(found);
-        return nothing();
-    }
+    is_empty = found == Py_None;
     Py_DecRef(found);
-    return PyBool_FromLong(out.more != 0);
+    /* Or refused: go_on() is told why. */
+    return is_empty ? PyBool_FromLong(out.more != 0) : calls_none();
 }
 
 /* ---- to wake ---- */
@@ -609,10 +606,7 @@ waiting_traverse(PyObject *module, visitproc visit, void *arg)
 {
     PyObject **all = PyModule_GetState(module);
 
-    for (size_t i = 0; all != NULL && i < KEPT; i++) {
-        Py_VISIT(all[i]);
-    }
-    return 0;
+    return all != NULL ? visit_all(all, KEPT, visit, arg) : 0;
 }
 
 int
@@ -620,10 +614,7 @@ waiting_clear(PyObject *module)
 {
     PyObject **all = PyModule_GetState(module);
 
-    for (size_t i = 0; all != NULL && i < KEPT; i++) {
-        Py_CLEAR(all[i]);
-    }
-    return 0;
+    return all != NULL ? clear_all(all, KEPT) : 0;
 }
 
 void
