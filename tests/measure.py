@@ -31,7 +31,7 @@ async def lock_of_a_killed_process(prefix: str) -> float:
     """From the kill of a lock's owner to the end of a send that waits for the lock."""
     layer = ShmChannelLayer(prefix=prefix)
     await layer.new_channel()
-    stopped = Stopped(Peer(prefix), layer)
+    stopped = Stopped(Peer(prefix))
     sending = asyncio.ensure_future(layer.send("channel", MESSAGE))
     await asyncio.sleep(0.03)
     assert not sending.done()
@@ -50,7 +50,7 @@ async def loop_held_up_by_a_stopped_process(prefix: str) -> float:
     """
     layer = ShmChannelLayer(prefix=prefix, lock_timeout=1)
     await layer.new_channel()
-    stopped = Stopped(Peer(prefix), layer)
+    stopped = Stopped(Peer(prefix))
     longest = 0.0
     send = _attachment._send
 

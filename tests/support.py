@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import signal
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from asgi_shm import ChannelFull, GroupEvent
+from asgi_shm.inspect import Observer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Coroutine
@@ -135,3 +138,30 @@ class Clock:
         self._now_ns += round(seconds * 1e9)
         for attachment in self._attachments:
             attachment.set_clock(self._now_ns)
+
+
+def stop(pid: int, prefix: str, *, holding: str | None = None) -> None:
+    """Stop a process where it holds this lock of the segment; without one, where it holds none.
+
+    It would be a matter of chance otherwise whether all others wait for it.
+    """
+    end = time.monotonic() + TIMEOUT
+    with Observer(prefix) as segment:
+        while True:
+            os.kill(pid, signal.SIGSTOP)
+            while not is_stopped(pid):
+                assert time.monotonic() < end, f"process {pid} does not stop"
+                time.sleep(0.0001)
+            held = {lock.what for lock in segment.locks() if lock.pid == pid}
+            if holding in held or not (held or holding):
+                return
+            os.kill(pid, signal.SIGCONT)
+            assert time.monotonic() < end, f"process {pid} is never seen to hold {holding}"
+            time.sleep(0.001)  # in which it comes a little further
+
+
+def is_stopped(pid: int) -> bool:
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return all(
+        (thread / "stat").read_text().rpartition(")")[2].split()[0] == "T" for thread in threads
+    )

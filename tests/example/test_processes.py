@@ -17,7 +17,7 @@ import pytest
 
 from asgi_shm import ShmChannelLayer
 from tests.example.site import CHAT, WORKERS
-from tests.support import SHM, TIMEOUT, leftovers, soon
+from tests.support import SHM, TIMEOUT, leftovers, soon, stop
 
 if TYPE_CHECKING:
     from tests.example.site import Person, Site
@@ -146,7 +146,7 @@ async def test_the_queue_of_a_killed_worker_waits_for_its_successor(own_site, en
     await ada.until(lambda: ada.heard("roll"))
     killed = ada.heard("roll")[0]["worked"]
 
-    os.kill(killed, signal.SIGSTOP)  # so that it is certain that it takes no other
+    stop(killed, own_site.prefix)  # so that it is certain that it takes no other
     for _ in range(20):
         await ada.say("/roll 1d6")
     await ada.say("And now it is killed.")

@@ -17,7 +17,7 @@ from multiprocessing import connection
 from typing import TYPE_CHECKING, Any
 
 from asgi_shm import ShmChannelLayer, _receiver
-from tests.support import NO_TICK, TIMEOUT
+from tests.support import NO_TICK, TIMEOUT, stop
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -44,6 +44,7 @@ class Peer:
         ticks: bool = False,
         **options: Any,
     ) -> None:
+        self._prefix = prefix
         self._connection, theirs = CONTEXT.Pipe()
         self._process = CONTEXT.Process(
             target=_serve,
@@ -98,8 +99,8 @@ class Peer:
         self.begin(wait_and_receive, channel)
         assert self.hear() == "waiting"
 
-    def stop(self) -> None:
-        os.kill(self.pid, signal.SIGSTOP)
+    def stop(self, *, holding: str | None = None) -> None:
+        stop(self.pid, self._prefix, holding=holding)
 
     def resume(self) -> None:
         os.kill(self.pid, signal.SIGCONT)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import pytest
@@ -155,21 +154,13 @@ def test_a_closed_observer(observer):
         observer.totals()
 
 
-def test_a_stopped_process_with_a_lock_is_seen(observer, prefix, make_peer, until):
+def test_a_stopped_process_with_a_lock_is_seen(observer, make_peer):
     """Where all others wait, who looks in does not."""
     peer = make_peer()
     peer.begin(verify_for_ever)
     peer.hear()
+    peer.stop(holding="memory")
 
-    def stopped_with_a_lock():
-        peer.stop()
-        os.waitid(os.P_PID, peer.pid, os.WSTOPPED | os.WNOWAIT)
-        if any(lock.pid == peer.pid for lock in observer.locks()):
-            return True
-        peer.resume()
-        return False
-
-    until(stopped_with_a_lock)
     lock = next(lock for lock in observer.locks() if lock.pid == peer.pid)
     assert observer.processes()[lock.holder].pid == peer.pid
     assert lock.what in {"memory", "commons", "mailbox"}

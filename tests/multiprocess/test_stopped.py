@@ -12,7 +12,6 @@ import os
 import signal
 import struct
 import threading
-import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from asgi_shm import LockTimeout, SyncShmChannelLayer, _receiver
-from asgi_shm.inspect import Observer
 from tests.support import TIMEOUT, leftovers, receive_nowait, run_alone, soon
 
 if TYPE_CHECKING:
@@ -52,20 +50,13 @@ async def hold_every_lock(layer: Any, say: Any) -> None:
 class Stopped:
     """A process that was stopped with the locks held."""
 
-    def __init__(self, peer: Peer, prefix: str) -> None:
+    def __init__(self, peer: Peer) -> None:
         self._peer = peer
         self.pid: int = peer.pid
         peer.begin(hold_every_lock)
         assert peer.hear() == "ready"
-        with Observer(prefix) as segment:
-            while True:
-                os.kill(self.pid, signal.SIGSTOP)
-                os.waitid(os.P_PID, self.pid, os.WSTOPPED)
-                # Memory's lock is the last that is taken, and the first that is let go.
-                if ("memory", self.pid) in {(lock.what, lock.pid) for lock in segment.locks()}:
-                    return
-                os.kill(self.pid, signal.SIGCONT)
-                time.sleep(0.001)  # in which it comes a little further
+        # Memory's is the last that is taken, and the first that is let go.
+        peer.stop(holding="memory")
 
     def go_on(self) -> None:
         """Finish the operation, and do no other."""
@@ -77,8 +68,8 @@ class Stopped:
 
 
 @pytest.fixture
-def stop(make_peer: Callable[..., Peer], prefix: str) -> Callable[[], Stopped]:
-    return lambda: Stopped(make_peer(), prefix)
+def stop(make_peer: Callable[..., Peer]) -> Callable[[], Stopped]:
+    return lambda: Stopped(make_peer())
 
 
 CALLS: dict[str, Callable[[Any], Awaitable[Any]]] = {
