@@ -129,8 +129,10 @@ class Storm:
             CALM,
             "slots are not freed",
         )
-        if not self.arena.flushes:
-            # Memberships of normal channels outlive those who made them.
+        # Memberships of normal channels outlive those who made them.
+        if self.arena.flushes:
+            time.sleep(self.arena.options["group_expiry"])
+        else:
             run_alone(checker.flush())
         self.note_what_is_left(checker)
         self.note_posts()
