@@ -21,7 +21,10 @@ ways through it, which csrc/python/waiting.h describes:
   what to wait with, if it is known to be empty; or a code
 - `turn(waiting, place)`: a body, and the place is empty; or whether the bell was rung, if known
 - `step_out(waiting, place)`: nobody waits in the place, which is empty
-- `wake(waiting, cookies, loop)`, which takes cookies off the list: how many
+- `wake(waiting, cookies, watch)`, which takes cookies off the list: how many
+- `run(watch)`: the tasks of those that were woken so go on
+
+A coroutine that waits for a channel awaits a `Future`: csrc/python/future.h.
 
 TypeError, OverflowError, UnicodeEncodeError: the arguments are not what they should be.
 """
@@ -37,15 +40,19 @@ from . import _ashm
 if TYPE_CHECKING:
     import asyncio
     from collections import deque
+    from collections.abc import Generator
+    from contextvars import Context
 
 __all__ = [
     "Entry",
+    "Future",
     "Waiting",
     "Watch",
     "arm",
     "check",
     "group_send",
     "ready",
+    "run",
     "send",
     "stand",
     "step_out",
@@ -67,7 +74,21 @@ def _load() -> Any:
 _calls: Final = _load()
 
 if TYPE_CHECKING:
-    Future: TypeAlias = asyncio.Future[None]
+
+    class Future:
+        def __init__(self, loop: asyncio.AbstractEventLoop) -> None: ...
+        def __await__(self) -> Generator[Any, None, None]: ...
+        def get_loop(self) -> asyncio.AbstractEventLoop: ...
+        def add_done_callback(
+            self, callback: Callable[[Any], object], /, *, context: Context
+        ) -> None: ...
+        def cancel(self, msg: object = None) -> bool: ...
+        def done(self) -> bool: ...
+        def cancelled(self) -> bool: ...
+        def result(self) -> None: ...
+        def set_result(self, result: None, /) -> None: ...
+        def set_exception(self, error: BaseException, /) -> None: ...
+
     Place: TypeAlias = list[Any]  # where a coroutine waits: entry, watch, future; or empty
 
     class Entry:
@@ -84,6 +105,7 @@ if TYPE_CHECKING:
     class Watch:
         loop: asyncio.AbstractEventLoop
         tick: asyncio.TimerHandle | None
+        woken: deque[Future]
         inside: int
         arming: bool
 
@@ -97,6 +119,7 @@ if TYPE_CHECKING:
 
 else:
     Entry: Final = _calls.Entry
+    Future: Final = _calls.Future
     Watch: Final = _calls.Watch
     Waiting: Final = _calls.Waiting
 
@@ -110,4 +133,5 @@ check: Final[Callable[[bytes], int]] = _calls.check
 stand: Final[Callable[[Waiting, str, Any, Place], bytes | int | None]] = _calls.stand
 turn: Final[Callable[[Waiting, Place], bytes | bool | None]] = _calls.turn
 step_out: Final[Callable[[Waiting, Place], None]] = _calls.step_out
-wake: Final[Callable[[Waiting, list[int], Any], int]] = _calls.wake
+wake: Final[Callable[[Waiting, list[int], Watch], int]] = _calls.wake
+run: Final[Callable[[Watch], None]] = _calls.run

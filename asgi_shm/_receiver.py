@@ -1,6 +1,6 @@
 """Lets coroutines of any number of event loops wait for channels of one attachment.
 
-A coroutine that finds its channel empty puts a bare future into the channel's entry and has
+A coroutine that finds its channel empty puts a future into the channel's entry and has
 the native module count this process as waiting. The process has one doorbell; every loop that
 has waiting coroutines watches it. Whichever loop finds it rung asks for the channels that have
 a message, and wakes one future of each, in whatever loop that is. The woken coroutine then
@@ -21,7 +21,7 @@ from collections import deque
 from typing import TYPE_CHECKING, TypeAlias
 
 from ._attachment import CHANGED, OTHERS, ROOM, STAY, TICK
-from ._calls import Entry, Waiting, Watch, step_out
+from ._calls import Entry, Future, Waiting, Watch, run, step_out
 from ._calls import wake as _wake_some
 from ._log import SeldomLogger
 from ._patience import PAUSE, Patience
@@ -61,10 +61,10 @@ class _Entry(Entry):
         self.cookie = cookie
         self.stay = 0  # STAY, once somebody came back for another message
         self.quiet_since = -1
-        self.futures: deque[_Future] = deque()  # of the coroutines that wait
-        self.inside: set[_Future] = set()  # and of those that were woken and have not gone yet
+        self.futures: deque[Future] = deque()  # of the coroutines that wait
+        self.inside: set[Future] = set()  # and of those that were woken and have not gone yet
         # Turns on their way to another loop, which may not run, or be closed before it does.
-        self.handed_over: set[_Future] = set()
+        self.handed_over: set[Future] = set()
         self.missed = 0
         self.dropped = False  # it is not in the receiver's table any more
 
@@ -72,12 +72,14 @@ class _Entry(Entry):
 class _Watch(Watch):
     """A loop that watches the doorbell. Only its own thread uses this."""
 
-    __slots__ = ("again", "descriptor", "stuck_since")
+    __slots__ = ("again", "coming", "descriptor", "stuck_since")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self.arming = False  # the bell will be armed in this or the next round of the loop
+        self.arming = False  # the bell will be armed when those that were woken have run
+        self.coming = False  # _let_run() is about to be called
         self.inside = 0  # coroutines of this loop that wait
+        self.woken: deque[Future] = deque()  # whose tasks are about to run
         self.descriptor = -1
         self.tick: asyncio.TimerHandle | None = None
         # A lock was not had: look once more, since when it is so.
@@ -145,7 +147,7 @@ class Receiver(Waiting):
         Cancelled at any moment it has taken nothing.
         """
         loop = asyncio.get_running_loop()
-        future: _Future = loop.create_future()
+        future = Future(loop)
         entry = self._entries.get(channel)
         if entry is not None:
             entry.inside.add(future)
@@ -193,7 +195,7 @@ class Receiver(Waiting):
             entry.futures.append(future)
             if missed == entry.missed and not self._closed:
                 if rung:
-                    self._dispatch(watch.loop)
+                    self._dispatch_soon(watch)
                     rung = False
                 # Cancelled here, before or after it was woken: leave() passes the turn on.
                 await future
@@ -240,7 +242,7 @@ class Receiver(Waiting):
             full, rung = self._attachment.await_room(channel, capacity)
             if full:
                 if rung:
-                    self._dispatch(loop)
+                    self._dispatch_soon(watch)
                 timer = loop.call_later(seconds, _settle, future, None)
                 # Cancelled here: all others that wait are told as well, so nothing is lost.
                 await future
@@ -274,7 +276,7 @@ class Receiver(Waiting):
                         watcher.stale = False
                         return
                     if self._attachment.arm():
-                        self._dispatch(loop)
+                        self._dispatch_soon(watch)
                 except LockTimeout as refused:
                     await patience.pause(refused)
                     continue
@@ -295,7 +297,7 @@ class Receiver(Waiting):
 
     # -- who waits ----------------------------------------------------------------------
 
-    def _enter(self, channel: str, future: _Future) -> _Entry:
+    def _enter(self, channel: str, future: Future) -> _Entry:
         with self._lock:
             entry = self._entries.get(channel)
             if entry is None:
@@ -313,14 +315,14 @@ class Receiver(Waiting):
             self._watches[loop] = watch
         return watch
 
-    def _renew(self, entry: _Entry, future: _Future) -> _Future:
+    def _renew(self, entry: _Entry, future: Future) -> Future:
         """A future serves once: have another for the next round."""
-        renewed: _Future = future.get_loop().create_future()
+        renewed = Future(future.get_loop())
         entry.inside.add(renewed)
         entry.inside.discard(future)
         return renewed
 
-    def _withdraw(self, entry: _Entry, future: _Future) -> None:
+    def _withdraw(self, entry: _Entry, future: Future) -> None:
         """Natively the wait may be undone: do not wait for it."""
         with contextlib.suppress(ValueError):  # it was popped when it was woken
             entry.futures.remove(future)
@@ -398,27 +400,27 @@ class Receiver(Waiting):
 
     # -- waking -------------------------------------------------------------------------
 
-    # The loop that runs in this thread is handed down: to ask for it takes a system call before
-    # Python 3.12. None stands for not knowing; a future of that loop is woken in a detour then.
+    def _dispatch(self, watch: _Watch) -> None:
+        """Wake one future for each channel that has a message.
 
-    def _dispatch(self, running: asyncio.AbstractEventLoop) -> None:
-        """Wake one future for each channel that has a message."""
+        The tasks of those in `watch.woken` go on when the caller has them _let_run().
+        """
+        running = watch.loop
         try:
             cookies, refused = self._attachment.ready()
         except AsgiShmError as error:
-            self._fail(error, running)
+            self._fail(error, watch)
             return
-        watch = self._watches.get(running)
         if refused is not None:
-            self._fail(refused, running)
-        elif watch is not None:
+            self._fail(refused, watch)
+        else:
             watch.stuck_since = None
         watches = tuple(self._watches.values())
         others = 0
         for one in watches:
             others += one.inside
         several = len(cookies) > 1
-        others -= _wake_some(self, cookies, running)
+        others -= _wake_some(self, cookies, watch)
         for cookie in cookies:  # that are left
             entry = self._by_cookie.get(cookie)
             if entry is not None:
@@ -433,25 +435,51 @@ class Receiver(Waiting):
         # have begun to wait, and been counted by neither of us. But to arm it over what was
         # refused would be to come back at once: _on_again() comes later.
         if refused is None and (others > 0 or several or len(watches) > 1):
-            running.call_soon(self._arm, running)
-            if watch is not None:
-                watch.arming = True
+            watch.arming = True
 
-    def _arm(self, running: asyncio.AbstractEventLoop) -> None:
-        watch = self._watches.get(running)
-        if watch is not None:
-            watch.arming = False
+    def _dispatch_soon(self, watch: _Watch) -> None:
+        """Those that it wakes go on in the next round of the loop: a task may run now."""
+        self._let_run_soon(watch)
+        self._dispatch(watch)
+
+    def _let_run_soon(self, watch: _Watch) -> None:
+        if not watch.coming:
+            watch.coming = True
+            watch.loop.call_soon(self._let_run, watch)
+
+    def _let_run(self, watch: _Watch, *, rung: bool = False) -> None:
+        """Have the tasks of the woken futures go on, and arm the bell after them.
+
+        Called by the loop itself. Whatever ends it, those that are left go on soon.
+        """
+        try:
+            if rung:
+                self._dispatch(watch)
+            else:
+                watch.coming = False
+            run(watch)
+            if watch.arming and not watch.woken:
+                self._arm(watch)
+        finally:
+            if watch.woken or watch.arming:
+                self._let_run_soon(watch)
+
+    def _arm(self, watch: _Watch) -> None:
+        watch.arming = False
         if self._closed:
             return
         try:
             rung = self._attachment.arm()
         except AsgiShmError as error:
-            self._fail(error, running)
+            self._fail(error, watch)
             return
-        if rung:
-            self._dispatch(running)
-        elif watch is not None:
+        if rung:  # the loop has more to do than this: not at once
+            self._dispatch_soon(watch)
+        else:
             watch.stuck_since = None  # nothing lies behind a lock
+
+    # The loop that runs in this thread is handed down: to ask for it takes a system call before
+    # Python 3.12. None stands for not knowing; a future of that loop is woken in a detour then.
 
     def _wake(self, entry: _Entry, running: asyncio.AbstractEventLoop | None) -> bool:
         """Give the turn to the future that has waited longest in a loop that is open.
@@ -502,7 +530,7 @@ class Receiver(Waiting):
                 if entry.futures:
                     self._wake(entry, running)
 
-    def _hand_over(self, entry: _Entry, future: _Future) -> None:
+    def _hand_over(self, entry: _Entry, future: Future) -> None:
         """In the future's own loop."""
         entry.handed_over.discard(future)
         if future.done():
@@ -525,7 +553,7 @@ class Receiver(Waiting):
                     break
                 _settle_soon(future, error)
 
-    def _fail(self, error: Exception, running: asyncio.AbstractEventLoop) -> None:
+    def _fail(self, error: Exception, watch: _Watch) -> None:
         """The segment cannot be used: whoever waits for it is told.
 
         But not where a lock was not had: that passes, and is tried again.
@@ -533,20 +561,21 @@ class Receiver(Waiting):
         if not isinstance(error, LockTimeout):
             self._wake_all(error)
             return
-        watch = self._watches.get(running)
-        if watch is None:
+        current = self._watches.get(watch.loop)
+        if current is None:
             return
+        watch = current
         now = time.monotonic()
         if watch.stuck_since is None:
             watch.stuck_since = now
         if now - watch.stuck_since >= self._lock_timeout:
             self._stuck.warning("%s", error)
         if watch.again is None:
-            watch.again = running.call_later(PAUSE, self._on_again, watch)
+            watch.again = watch.loop.call_later(PAUSE, self._on_again, watch)
 
     def _on_again(self, watch: _Watch) -> None:
         watch.again = None
-        self._dispatch(watch.loop)
+        self._on_bell(watch)
 
     # -- watching the bell --------------------------------------------------------------
 
@@ -571,8 +600,9 @@ class Receiver(Waiting):
                 del self._watches[watch.loop]
 
     def _on_bell(self, watch: _Watch) -> None:
-        self._dispatch(watch.loop)
-        if watch.inside == 0:
+        is_wanted = watch.inside > 0  # whoever goes on most likely comes back
+        self._let_run(watch, rung=True)
+        if not is_wanted and watch.inside == 0:
             self._unwatch(watch)
 
     def _on_tick(self, watch: _Watch) -> None:
@@ -582,6 +612,8 @@ class Receiver(Waiting):
             return
         watch.tick = watch.loop.call_later(TICK, self._on_tick, watch)
         # Mostly there is nothing to do, and after so long a sleep each call costs.
+        if watch.woken:  # it was a signal's handler that ended the call that was to come
+            watch.loop.call_soon(self._let_run, watch)
         if self._idle:
             self._drop_idle_entries()
         if self._handing_over:
@@ -592,9 +624,9 @@ class Receiver(Waiting):
         try:
             self._attachment.tick()
         except AsgiShmError as error:
-            self._fail(error, watch.loop)
+            self._fail(error, watch)
         else:
-            self._arm(watch.loop)  # and look, if whoever had a message could not ring
+            self._arm(watch)  # and look, if whoever had a message could not ring
 
     # -- the end of things --------------------------------------------------------------
 
@@ -630,13 +662,13 @@ class Receiver(Waiting):
         self._wake_all()
 
 
-def _settle_soon(future: _Future, error: Exception | None = None) -> None:
+def _settle_soon(future: _Future | Future, error: Exception | None = None) -> None:
     """In any thread: wake the coroutine that waits for a future, in its own loop."""
     with contextlib.suppress(RuntimeError):  # which is closed
         future.get_loop().call_soon_threadsafe(_settle, future, error)
 
 
-def _settle(future: _Future, error: Exception | None) -> None:
+def _settle(future: _Future | Future, error: Exception | None) -> None:
     if future.done():
         return
     if error is None:

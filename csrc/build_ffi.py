@@ -1,7 +1,7 @@
 """Builds the native module `asgi_shm._ashm` with cffi, in API mode.
 
 The declarations are not repeated here: they are cut out of the public headers, from between
-the two markers in each. The C files are those of sources.txt, and two that know Python: a
+the two markers in each. The C files are those of sources.txt, and those that know Python: a
 second module, in the same object file.
 """
 
@@ -54,7 +54,8 @@ def builder() -> FFI:
     ffi.set_source(
         "asgi_shm._ashm",
         "".join(f'#include "{name}"\n' for name in HEADERS),
-        sources=[str(HERE / name) for name in [*core, "python/calls.c", "python/waiting.c"]],
+        sources=[str(HERE / name) for name in core]
+        + [str(name) for name in sorted(HERE.glob("python/*.c"))],
         depends=[str(path) for path in sorted(HERE.rglob("*.h"))],
         include_dirs=[str(HERE)],
         define_macros=[("_GNU_SOURCE", None), ("NDEBUG", None)],

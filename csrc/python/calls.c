@@ -9,6 +9,7 @@
  * The module is in the object file of cffi's (_calls.py loads it), and in its stable ABI. A
  * handle is the address of an `ashm`, or 0.
  */
+#include "future.h"
 #include "waiting.h"
 
 #include "body.h"
@@ -271,16 +272,29 @@ static PyMethodDef functions[] = {
     {"stand", FAST(waiting_stand), NULL},
     {"turn", FAST(waiting_turn), NULL},
     {"wake", FAST(waiting_wake), NULL},
+    {"run", waiting_run, METH_O, NULL},
     {"step_out", FAST(waiting_step_out), NULL},
     {NULL, NULL, 0, NULL},
 };
 
-static PyModuleDef_Slot slots[] = {{Py_mod_exec, waiting_begin}, {0, NULL}};
+static int
+begin(PyObject *module)
+{
+    kept *s = PyModule_GetState(module);
+    int rc = kept_begin(s);
 
-static PyModuleDef definition = {PyModuleDef_HEAD_INIT,    .m_name = "calls",
-                                 .m_size = WAITING_STATE,  .m_methods = functions,
-                                 .m_slots = slots,         .m_traverse = waiting_traverse,
-                                 .m_clear = waiting_clear, .m_free = waiting_free};
+    if (rc == 0) {
+        rc = future_begin(module, s);
+    }
+    return rc == 0 ? waiting_begin(module, s) : rc;
+}
+
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, (void *)begin}, {0, NULL}};
+
+static PyModuleDef definition = {PyModuleDef_HEAD_INIT,  .m_name = "calls",
+                                 .m_size = sizeof(kept), .m_methods = functions,
+                                 .m_slots = slots,       .m_traverse = kept_traverse,
+                                 .m_clear = kept_clear,  .m_free = kept_free};
 
 PyMODINIT_FUNC PyInit_calls(void);
 

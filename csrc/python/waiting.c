@@ -2,18 +2,10 @@
 #include "waiting.h"
 
 #include <stddef.h>
-#include <string.h>
-#include <structmember.h>
 
-/* ---- what the classes of _receiver.py have ----
- *
- * Each type begins with as many objects, so that one function visits those of all. */
+#include "future.h"
 
-enum { HELD = 5 };
-
-typedef struct {
-    PyObject_HEAD PyObject *held[HELD];
-} any_object;
+/* ---- what the classes of _receiver.py have ---- */
 
 typedef struct {
     PyObject_HEAD PyObject *channel, *futures, *inside, *handed_over, *none;
@@ -24,7 +16,7 @@ typedef struct {
 } entry_object;
 
 typedef struct {
-    PyObject_HEAD PyObject *loop, *tick, *none[3];
+    PyObject_HEAD PyObject *loop, *tick, *woken, *none[2];
     Py_ssize_t inside;
     char arming;
 } watch_object;
@@ -33,49 +25,6 @@ typedef struct {
     PyObject_HEAD PyObject *handles, *entries, *by_cookie, *watches, *idle;
     char closed;
 } waiting_object;
-
-static int
-visit_all(PyObject **objects, size_t n, visitproc visit, void *arg)
-{
-    for (size_t i = 0; i < n; i++) {
-        Py_VISIT(objects[i]);
-    }
-    return 0;
-}
-
-static int
-clear_all(PyObject **objects, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        Py_CLEAR(objects[i]);
-    }
-    return 0;
-}
-
-static int
-traverse(PyObject *self, visitproc visit, void *arg)
-{
-    Py_VISIT(Py_TYPE(self));
-    return visit_all(((any_object *)self)->held, HELD, visit, arg);
-}
-
-static int
-clear(PyObject *self)
-{
-    return clear_all(((any_object *)self)->held, HELD);
-}
-
-static void
-dealloc(PyObject *self)
-{
-    PyTypeObject *type = Py_TYPE(self);
-    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
-
-    PyObject_GC_UnTrack(self);
-    clear(self);
-    release(self);
-    Py_DecRef((PyObject *)type);
-}
 
 /* Objects that are missing are an AttributeError to Python, and never are here: the classes
  * begin with all of them. */
@@ -95,6 +44,7 @@ static PyMemberDef entry_members[] = {
 static PyMemberDef watch_members[] = {
     {"loop", T_OBJECT_EX, offsetof(watch_object, loop), 0, NULL},
     {"tick", T_OBJECT_EX, offsetof(watch_object, tick), 0, NULL},
+    {"woken", T_OBJECT_EX, offsetof(watch_object, woken), 0, NULL},
     {"inside", T_PYSSIZET, offsetof(watch_object, inside), 0, NULL},
     {"arming", T_BOOL, offsetof(watch_object, arming), 0, NULL},
     {NULL, 0, 0, 0, NULL},
@@ -110,39 +60,7 @@ static PyMemberDef waiting_members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
-/* A new reference, or NULL. */
-static PyObject *
-add_type(PyObject *module, const char *name, int size, PyMemberDef *members)
-{
-    PyType_Slot slots[] = {{Py_tp_traverse, (void *)traverse},
-                           {Py_tp_clear, (void *)clear},
-                           {Py_tp_dealloc, (void *)dealloc},
-                           {Py_tp_members, members},
-                           {0, NULL}};
-    PyType_Spec spec = {.name = name,
-                        .basicsize = size,
-                        .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
-                        .slots = slots};
-    PyObject *type = PyType_FromSpec(&spec);
-
-    if (type != NULL && PyModule_AddObjectRef(module, strrchr(name, '.') + 1, type) != 0) {
-        Py_CLEAR(type);
-    }
-    return type;
-}
-
-/* ---- what the module keeps ---- */
-
-typedef struct {
-    PyObject *entry, *watch, *waiting; /* the types */
-    PyObject *append, *popleft; /* methods of deques */
-    PyObject *invalid_state; /* what set_result() raises */
-    PyObject *address, *correct, *create_future, *get_loop, *set_result; /* names */
-} kept;
-
-enum { KEPT = sizeof(kept) / sizeof(PyObject *) };
-
-_Static_assert(sizeof(kept) == WAITING_STATE, "what the module is given");
+/* ---- arguments ---- */
 
 static int
 is_whole(PyObject *object, PyObject *type, int held)
@@ -152,7 +70,7 @@ is_whole(PyObject *object, PyObject *type, int held)
         return 0;
     }
     for (int i = 0; i < held; i++) {
-        if (((any_object *)object)->held[i] == NULL) {
+        if (((held_object *)object)->held[i] == NULL) {
             PyErr_Format(PyExc_TypeError, "a %R that has all its members is needed", type);
             return 0;
         }
@@ -169,7 +87,18 @@ is_entry(const kept *s, PyObject *object)
 static int
 is_watch(const kept *s, PyObject *object)
 {
-    return is_whole(object, s->watch, 2);
+    return is_whole(object, s->watch, 3);
+}
+
+static int
+is_future(const kept *s, PyObject *object)
+{
+    int right = (PyObject *)Py_TYPE(object) == s->future;
+
+    if (!right) {
+        PyErr_Format(PyExc_TypeError, "a %R is needed", s->future);
+    }
+    return right;
 }
 
 /* The first of the arguments, all of which are there. */
@@ -355,7 +284,7 @@ stand(const kept *s, const waiting_object *w, PyObject *entry, PyObject *const *
     PyObject *result = NULL;
 
     if (watch != NULL && is_watch(s, watch)) {
-        p.future = PyObject_CallMethodObjArgs(p.watch->loop, s->create_future, NULL);
+        p.future = future_new(s, p.watch->loop);
     }
     if (p.future != NULL) {
         result = enter(s, w, &p, arguments[3]);
@@ -477,42 +406,32 @@ waiting_turn(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
 
 /* ---- to wake ---- */
 
-/* 1: it runs. 0: it was done already. -1: an exception. */
+/* Wake the future that has waited longest, if it is one of this loop: 1, 0, -1. It is put where
+ * run() finds it. */
 static int
-settle(const kept *s, PyObject *future)
-{
-    PyObject *result = PyObject_CallMethodObjArgs(future, s->set_result, Py_None, NULL);
-
-    Py_DecRef(result);
-    if (result == NULL && PyErr_ExceptionMatches(s->invalid_state)) {
-        PyErr_Clear();
-        return 0;
-    }
-    return result != NULL ? 1 : -1;
-}
-
-/* Wake the future that has waited longest, if it is one of the loop that runs: 1, 0, -1. */
-static int
-give_turn(const kept *s, entry_object *entry, PyObject *running)
+give_turn(const kept *s, entry_object *entry, watch_object *watch)
 {
     PyObject *futures = entry->futures, *first;
     int woken = 0, goes_on = 1;
 
     entry->missed++; /* the channel is not quiet */
     while (goes_on && (first = PySequence_GetItem(futures, 0)) != NULL) {
-        PyObject *loop = PyObject_CallMethodObjArgs(first, s->get_loop, NULL);
-
         goes_on = 0;
-        if (loop == running) {
-            PyObject *future = PyObject_CallFunctionObjArgs(s->popleft, futures, NULL);
-
-            woken = future != NULL ? settle(s, future) : -1;
-            goes_on = woken == 0;
-            Py_DecRef(future);
-        } else if (loop == NULL) {
+        if (!is_future(s, first)) {
             woken = -1;
+        } else if (((future_object *)first)->loop == watch->loop) {
+            PyObject *future = PyObject_CallFunctionObjArgs(s->popleft, futures, NULL);
+            PyObject *result = NULL;
+
+            woken = future == first ? future_settle((future_object *)future) : -1;
+            goes_on = woken == 0;
+            if (woken > 0) {
+                result = PyObject_CallFunctionObjArgs(s->append, watch->woken, future, NULL);
+                woken = result != NULL ? 1 : -1;
+            }
+            Py_DecRef(result);
+            Py_DecRef(future);
         }
-        Py_DecRef(loop);
         Py_DecRef(first);
     }
     if (goes_on) {
@@ -529,7 +448,7 @@ waiting_wake(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
     PyObject *cookies;
     Py_ssize_t count, left = 0;
 
-    if (w == NULL) {
+    if (w == NULL || !is_watch(s, arguments[2])) {
         return NULL;
     }
     cookies = arguments[1];
@@ -540,7 +459,9 @@ waiting_wake(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
         int woken = PyErr_Occurred() == NULL ? 0 : -1;
 
         if (entry != NULL) {
-            woken = is_entry(s, entry) ? give_turn(s, (entry_object *)entry, arguments[2]) : -1;
+            woken = is_entry(s, entry)
+                        ? give_turn(s, (entry_object *)entry, (watch_object *)arguments[2])
+                        : -1;
         }
         Py_DecRef(entry);
         if (woken < 0) {
@@ -557,68 +478,48 @@ waiting_wake(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
     return PyLong_FromSsize_t(count - left);
 }
 
-/* ---- the module ---- */
-
-static PyObject *
-imported(const char *module, const char *name, const char *method)
+PyObject *
+waiting_run(PyObject *module, PyObject *object)
 {
-    PyObject *found = PyImport_ImportModule(module);
-    PyObject *owner = found != NULL ? PyObject_GetAttrString(found, name) : NULL;
-    PyObject *result = owner;
+    const kept *s = PyModule_GetState(module);
+    PyObject *woken, *future;
 
-    if (owner != NULL && method != NULL) {
-        result = PyObject_GetAttrString(owner, method);
-        Py_DecRef(owner);
+    if (!is_watch(s, object)) {
+        return NULL;
     }
-    Py_DecRef(found);
-    return result;
-}
-
-int
-waiting_begin(PyObject *module)
-{
-    kept *s = PyModule_GetState(module);
-
-    s->entry =
-        add_type(module, "asgi_shm._ashm.calls.Entry", sizeof(entry_object), entry_members);
-    s->watch =
-        add_type(module, "asgi_shm._ashm.calls.Watch", sizeof(watch_object), watch_members);
-    s->waiting = add_type(module, "asgi_shm._ashm.calls.Waiting", sizeof(waiting_object),
-                          waiting_members);
-    s->append = imported("collections", "deque", "append");
-    s->popleft = imported("collections", "deque", "popleft");
-    s->invalid_state = imported("asyncio", "InvalidStateError", NULL);
-    s->address = PyUnicode_InternFromString("address");
-    s->correct = PyUnicode_InternFromString("_correct");
-    s->create_future = PyUnicode_InternFromString("create_future");
-    s->get_loop = PyUnicode_InternFromString("get_loop");
-    s->set_result = PyUnicode_InternFromString("set_result");
-    for (size_t i = 0; i < KEPT; i++) {
-        if (((PyObject **)s)[i] == NULL) {
-            return -1;
+    woken = ((watch_object *)object)->woken;
+    Py_IncRef(woken);
+    /* Not those that come meanwhile: the loop has more to do. Some may have been run by a loop
+     * that ran inside a task. */
+    for (Py_ssize_t n = PyObject_Size(woken); n > 0 && PyObject_Size(woken) > 0; n--) {
+        future = PyObject_CallFunctionObjArgs(s->popleft, woken, NULL);
+        if (future != NULL && is_future(s, future)) {
+            (void)future_run(s, (future_object *)future);
+        }
+        Py_DecRef(future);
+        if (PyErr_Occurred() != NULL) {
+            break;
         }
     }
-    return 0;
+    Py_DecRef(woken);
+    return PyErr_Occurred() == NULL ? calls_none() : NULL;
 }
+
+/* ---- the types ---- */
 
 int
-waiting_traverse(PyObject *module, visitproc visit, void *arg)
+waiting_begin(PyObject *module, kept *s)
 {
-    PyObject **all = PyModule_GetState(module);
+    const PyType_Slot of_entry[] = {{Py_tp_members, entry_members}, {0, NULL}};
+    const PyType_Slot of_watch[] = {{Py_tp_members, watch_members}, {0, NULL}};
+    const PyType_Slot of_waiting[] = {{Py_tp_members, waiting_members}, {0, NULL}};
+    const unsigned base = Py_TPFLAGS_BASETYPE;
 
-    return all != NULL ? visit_all(all, KEPT, visit, arg) : 0;
-}
-
-int
-waiting_clear(PyObject *module)
-{
-    PyObject **all = PyModule_GetState(module);
-
-    return all != NULL ? clear_all(all, KEPT) : 0;
-}
-
-void
-waiting_free(void *module)
-{
-    (void)waiting_clear(module);
+    s->entry = held_add_type(module, "asgi_shm._ashm.calls.Entry", sizeof(entry_object), base,
+                             of_entry);
+    s->watch = held_add_type(module, "asgi_shm._ashm.calls.Watch", sizeof(watch_object), base,
+                             of_watch);
+    s->waiting = held_add_type(module, "asgi_shm._ashm.calls.Waiting", sizeof(waiting_object),
+                               base, of_waiting);
+    return s->entry != NULL && s->watch != NULL && s->waiting != NULL ? 0 : -1;
 }

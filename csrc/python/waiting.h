@@ -4,20 +4,16 @@
  * _receiver.py says what is done, and why in that order; here are the rounds that most
  * messages take, step for step, and whatever is unusual is left to it. Between steps no other
  * thread runs Python unless it says so: this relies on the GIL, which free-threaded builds
- * turn on for it, unless they are told not to, and on futures that are not written in Python.
+ * turn on for it, unless they are told not to.
  */
 #ifndef ASHM_PYTHON_WAITING_H
 #define ASHM_PYTHON_WAITING_H
 
-#include "calls.h"
+#include "held.h"
 
-/* For the module: its state, with Entry, Watch and Waiting, which are bases of the classes of
- * _receiver.py and have what is read here. */
-enum { WAITING_STATE = 11 * sizeof(PyObject *) };
-int waiting_begin(PyObject *module);
-int waiting_traverse(PyObject *module, visitproc visit, void *arg);
-int waiting_clear(PyObject *module);
-void waiting_free(void *module);
+/* Entry, Watch and Waiting, which `s` has from then on, are bases of the classes of
+ * _receiver.py, and have what is read here. -1: an exception. */
+int waiting_begin(PyObject *module, kept *s);
 
 /* stand(waiting, channel, loop, place): a body; or None, where the channel is empty: into the
  * empty list `place` it has put the entry, the watch and the future to await, or nothing where
@@ -31,8 +27,13 @@ PyObject *waiting_turn(PyObject *module, PyObject *const *arguments, Py_ssize_t 
 /* step_out(waiting, place): the future is inside the entry no more, and the place is empty. */
 PyObject *waiting_step_out(PyObject *module, PyObject *const *arguments, Py_ssize_t n);
 
-/* wake(waiting, cookies, running): takes those off the list whose channel's turn it gave to a
- * future of the loop that runs, and returns how many that were. */
+/* wake(waiting, cookies, watch): takes those off the list whose channel's turn it gave to a
+ * future of the watch's loop, and returns how many that were. Whatever it raises, run() is to
+ * follow: nothing else lets the tasks of these futures go on. */
 PyObject *waiting_wake(PyObject *module, PyObject *const *arguments, Py_ssize_t n);
+
+/* run(watch): the tasks of the futures that were woken go on, one after another. For who was
+ * called by the watch's loop: no task may run. With an exception some are left. */
+PyObject *waiting_run(PyObject *module, PyObject *watch);
 
 #endif

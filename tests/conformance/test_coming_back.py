@@ -168,7 +168,8 @@ async def test_another_loop_comes_and_goes_while_a_message_is_taken(layer, monke
     receiver = asyncio.create_task(layer.receive("channel"))
     await asyncio.sleep(0)
     await layer.send("channel", {"type": "first"})
-    layer._receiver._dispatch(asyncio.get_running_loop())  # it looks next
+    (watch,) = layer._receiver._watches.values()
+    layer._receiver._dispatch_soon(watch)  # it looks next
     monkeypatch.setattr(layer._attachment, "handles", pause)
     pause.happens = another_loop
     assert await soon(receiver) == {"type": "third"}
