@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import uvloop
 
-from asgi_shm import LayerClosed, ShmChannelLayer
+from asgi_shm import LayerClosed, ShmChannelLayer, _receiver
+from asgi_shm._calls import run
 from tests.support import receive_nowait, soon
 
 COUNT = 10
@@ -112,6 +113,31 @@ async def test_whoever_talks_to_himself_leaves_the_loop_to_others(layer):
     await layer.send("a", {"number": -1})
     await soon(asyncio.gather(*echoes))
     assert others > rounds // 10
+
+
+@pytest.mark.in_memory_differs("of what this layer does when a signal's handler raises")
+@pytest.mark.parametrize("queued", [False, True], ids=["at once", "with the tick"])
+async def test_those_that_an_exception_leaves_behind_go_on(layer, monkeypatch, queued):
+    """Of a signal's handler: just before they run, or before that was queued."""
+    channels, tasks = await group_of(layer, layer.receive)
+    (watch,) = layer._receiver._watches.values()
+
+    def interrupted(_):
+        monkeypatch.setattr(_receiver, "run", run)
+        watch.coming = queued
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(_receiver, "run", interrupted)
+    loop = asyncio.get_running_loop()
+    failed = loop.create_future()
+    loop.set_exception_handler(lambda _, why: failed.set_result(why["exception"]))
+    await layer.group_send("group", {"type": "test"})
+    assert isinstance(await soon(failed), ZeroDivisionError)
+    if queued:
+        assert not any(task.done() for task in tasks)
+        layer._receiver._on_tick(watch)
+    results = await soon(asyncio.gather(*tasks))
+    assert results == [{"type": "test"}] * len(channels)
 
 
 @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
