@@ -22,13 +22,19 @@ async def awaiting(future):
     return await future
 
 
+async def begin(make_task=tasks.Task):
+    """A future, and a task that awaits it."""
+    loop = asyncio.get_running_loop()
+    future = Future(loop)
+    task = make_task(awaiting(future), loop=loop)
+    await asyncio.sleep(0)
+    return future, task
+
+
 @pytest.mark.parametrize("make_task", TASKS)
 def test_a_task_awaits_it(make_task):
     async def main():
-        loop = asyncio.get_running_loop()
-        future = Future(loop)
-        task = make_task(awaiting(future), loop=loop)
-        await asyncio.sleep(0)
+        future, task = await begin(make_task)
         assert asyncio.isfuture(future)
         assert not future.done()
         future.set_result(None)
@@ -44,10 +50,7 @@ def test_a_task_awaits_it(make_task):
 @pytest.mark.parametrize("make_task", TASKS)
 def test_a_task_gets_its_exception(make_task):
     async def main():
-        loop = asyncio.get_running_loop()
-        future = Future(loop)
-        task = make_task(awaiting(future), loop=loop)
-        await asyncio.sleep(0)
+        future, task = await begin(make_task)
         future.set_exception(ValueError("of the test"))
         with pytest.raises(ValueError, match="of the test"):
             await task
@@ -61,10 +64,7 @@ def test_a_task_gets_its_exception(make_task):
 @pytest.mark.parametrize("message", [None, "because", ("of", "this")])
 def test_its_task_is_cancelled(make_task, message):
     async def main():
-        loop = asyncio.get_running_loop()
-        future = Future(loop)
-        task = make_task(awaiting(future), loop=loop)
-        await asyncio.sleep(0)
+        future, task = await begin(make_task)
         assert task.cancel(message)
         assert future.cancelled()
         assert future.done()
@@ -129,10 +129,7 @@ def test_it_serves_one_task_once():
 
 def test_who_is_cancelled_leaves_no_cycle():
     async def main():
-        loop = asyncio.get_running_loop()
-        future = Future(loop)
-        task = asyncio.create_task(awaiting(future))
-        await asyncio.sleep(0)
+        future, task = await begin()
         task.cancel()
         await asyncio.wait([task])
         frame = weakref.ref(task.get_coro())
@@ -149,14 +146,11 @@ def test_who_is_cancelled_leaves_no_cycle():
 
 def test_one_error_of_many_has_the_traceback_of_one():
     async def main(count):
-        loop = asyncio.get_running_loop()
-        futures = [Future(loop) for _ in range(count)]
-        tasks = [asyncio.create_task(awaiting(future)) for future in futures]
-        await asyncio.sleep(0)
+        begun = [await begin() for _ in range(count)]
         error = OSError("of all")
-        for future in futures:
+        for future, _ in begun:
             future.set_exception(error)
-        await asyncio.wait(tasks)
+        await asyncio.wait([task for _, task in begun])
         return len(traceback.extract_tb(error.__traceback__))
 
     assert asyncio.run(main(20)) == asyncio.run(main(1)) > 0
