@@ -14,15 +14,21 @@ they have nothing better:
 
 `check(body)` returns a code of body.h.
 
+`keep(body, message)` and `forget()`: csrc/python/copies.h.
+
 `Entry`, `Watch` and `Waiting` are bases of the classes of _receiver.py, and these the shortest
 ways through it, which csrc/python/waiting.h describes:
 
-- `stand(waiting, channel, loop, place)`: a body; None for an empty channel, where `place` has
-  what to wait with, if it is known to be empty; or a code
-- `turn(waiting, place)`: a body, and the place is empty; or whether the bell was rung, if known
+- `stand(waiting, channel, loop, place)`: what was received; None for an empty channel, where
+  `place` has what to wait with, if it is known to be empty; or a code
+- `turn(waiting, place)`: what was received, and the place is empty; or whether the bell was
+  rung, if known
 - `step_out(waiting, place)`: nobody waits in the place, which is empty
 - `wake(waiting, cookies, watch)`, which takes cookies off the list: how many
 - `run(watch)`: the tasks of those that were woken so go on
+
+What was received is a body; or, of a message that other members of its group get as well, a
+copy of the message that one of them had, or a tuple of the body.
 
 A coroutine that waits for a channel awaits a `Future`: csrc/python/future.h.
 
@@ -50,7 +56,9 @@ __all__ = [
     "Watch",
     "arm",
     "check",
+    "forget",
     "group_send",
+    "keep",
     "ready",
     "run",
     "send",
@@ -89,6 +97,8 @@ if TYPE_CHECKING:
         def set_result(self, result: None, /) -> None: ...
         def set_exception(self, error: BaseException, /) -> None: ...
 
+    # A body, or what there is of a group's message that others get as well.
+    Received: TypeAlias = bytes | dict[str, Any] | tuple[bytes]
     Place: TypeAlias = list[Any]  # where a coroutine waits: entry, watch, future; or empty
 
     class Entry:
@@ -130,8 +140,10 @@ wait: Final[Callable[[int, str, int, int], tuple[bytes | None, bool] | int]] = _
 ready: Final[Callable[[int, list[int]], int]] = _calls.ready
 arm: Final[Callable[[int], bool | int]] = _calls.arm
 check: Final[Callable[[bytes], int]] = _calls.check
-stand: Final[Callable[[Waiting, str, Any, Place], bytes | int | None]] = _calls.stand
-turn: Final[Callable[[Waiting, Place], bytes | bool | None]] = _calls.turn
+keep: Final[Callable[[bytes, dict[str, Any]], None]] = _calls.keep
+forget: Final[Callable[[], None]] = _calls.forget
+stand: Final[Callable[[Waiting, str, Any, Place], Received | int | None]] = _calls.stand
+turn: Final[Callable[[Waiting, Place], Received | bool | None]] = _calls.turn
 step_out: Final[Callable[[Waiting, Place], None]] = _calls.step_out
 wake: Final[Callable[[Waiting, list[int], Watch], int]] = _calls.wake
 run: Final[Callable[[Watch], None]] = _calls.run

@@ -21,7 +21,7 @@ from collections import deque
 from typing import TYPE_CHECKING, TypeAlias
 
 from ._attachment import CHANGED, OTHERS, ROOM, STAY, TICK
-from ._calls import Entry, Future, Waiting, Watch, run, step_out
+from ._calls import Entry, Future, Waiting, Watch, forget, run, step_out
 from ._calls import wake as _wake_some
 from ._log import SeldomLogger
 from ._patience import PAUSE, Patience
@@ -611,6 +611,7 @@ class Receiver(Waiting):
             self._unwatch(watch)
             return
         watch.tick = watch.loop.call_later(TICK, self._on_tick, watch)
+        forget()  # messages that the members of a group have got by now
         # Mostly there is nothing to do, and after so long a sleep each call costs.
         if watch.woken:  # it was a signal's handler that ended the call that was to come
             watch.loop.call_soon(self._let_run, watch)

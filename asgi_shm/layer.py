@@ -18,7 +18,7 @@ from ._patience import Patience
 from ._presence import GroupEvent, Roll
 from ._receiver import GroupWatcher, Receiver
 from .errors import ChannelFull, LockTimeout, MemoryFull
-from .serializers import pack, unpack
+from .serializers import pack, unpack, unpack_shared
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable
@@ -147,17 +147,20 @@ class ShmChannelLayer(LayerBase, BaseChannelLayer):
             if place:
                 await place[2]
                 body = turn(receiver, place)
-                if type(body) is not bytes:
+                if body is None or isinstance(body, bool):
                     body = await receiver.go_on(place, rung=body is True)
         except BaseException:  # of a signal's handler, too, wherever it came from
             if place:
                 receiver.leave(place)
             raise
-        if type(body) is not bytes:
-            if body is not None:  # refused: this says why, or tries again
-                body = await self._call(self._attachment.take, channel)
-            if body is None:
-                body = await receiver.wait(channel)
+        if isinstance(body, dict):  # a copy of what another member of its group has got
+            return body
+        if isinstance(body, tuple):  # which others are to get, too
+            return unpack_shared(*body)
+        if isinstance(body, int):  # refused: this says why, or tries again
+            body = await self._call(self._attachment.take, channel)
+        if body is None:
+            body = await receiver.wait(channel)
         return unpack(body)
 
     async def new_channel(self, prefix: str = "specific") -> str:

@@ -15,10 +15,10 @@ from typing import Any, Final, NamedTuple
 from msgpack import ExtType, Packer, unpackb
 
 from ._ashm import lib
-from ._calls import check
+from ._calls import check, keep
 from .errors import SegmentCorrupt, SerializationError
 
-__all__ = ["pack", "unpack"]
+__all__ = ["pack", "unpack", "unpack_shared"]
 
 _GOOD: Final = lib.ASHM_BODY_GOOD
 _BYTES: Final = lib.ASHM_BODY_BYTES
@@ -76,6 +76,16 @@ def unpack(body: bytes | bytearray | memoryview) -> dict[str, Any]:
         raise SegmentCorrupt(f"a message is not in MessagePack: {error}") from error
     if type(message) is not dict:
         raise SegmentCorrupt("a message is not a dict")
+    return message
+
+
+def unpack_shared(body: bytes) -> dict[str, Any]:
+    """Return what `unpack` does, and keep a copy for who gets an equal body in this process.
+
+    Until `_calls.forget`; and not of a large body.
+    """
+    message = unpack(body)
+    keep(body, message)
     return message
 
 

@@ -131,6 +131,7 @@ typedef struct {
     size_t length;         /* bytes of the body */
     uint32_t more;         /* messages that remain in the channel */
     uint32_t waiting;      /* 1: this process goes on waiting for it, and it is empty */
+    uint32_t shared;       /* 1: members of a group are yet to receive the same; a hint */
     uint32_t name_length;
     char name[ASHM_NAME_MAX + 1]; /* the full name of the channel it was in */
 } ashm_received;

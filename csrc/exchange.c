@@ -165,6 +165,7 @@ take(tx *t, const reception *r, uint32_t channel, uint32_t waited)
     if (out->length > r->size && t->fault == 0) {
         return ASHM_BUFFER;
     }
+    out->shared = message_is_shared(t, message);
     queue_pop(t, c, position);
     message_hold(t, message);
     tx_count(t, &t->mailbox->received);

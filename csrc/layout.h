@@ -92,7 +92,7 @@ typedef struct heap_shm {
 /* The head of a message; the body follows, over as many pages as it takes. The last two
  * are written before anything refers to it. */
 typedef struct message_shm {
-    uint32_t refs;   /* queue entries, broadcasts and lanes that hold it; memory lock */
+    atomic_u32 refs; /* queue entries, broadcasts and lanes that hold it; memory lock */
     uint32_t length; /* of the body */
     uint32_t sent;   /* when it was made, in 1 << AGE_SHIFT ns; its age is a difference */
 } message_shm;

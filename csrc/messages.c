@@ -11,6 +11,13 @@ message_at(tx *t, uint32_t message)
     return section_at(t, MESSAGES, message, sizeof(message_shm));
 }
 
+/* Under the memory lock, so relaxed; without it a hint. */
+static uint32_t
+references(const message_shm *m)
+{
+    return atomic_load_explicit(&m->refs, memory_order_relaxed);
+}
+
 static uint32_t
 pages_of(uint32_t length)
 {
@@ -43,7 +50,7 @@ message_make(tx *t, uint32_t length, uint32_t refs, uint32_t *message)
     m = message_at(t, made);
     m->length = length; /* no log: nothing refers to it */
     m->sent = (uint32_t)(t->now >> AGE_SHIFT);
-    m->refs = refs;
+    atomic_store_explicit(&m->refs, refs, memory_order_relaxed);
     tx_set32(t, &t->lane->held, made);
     tx_set32(t, &t->lane->held_refs, refs);
     /* Killed before: the memory is free. After: the reaper finds it in the lane. */
@@ -108,6 +115,12 @@ message_age(tx *t, uint32_t message)
     return message_age_at(message_at(t, message), t->now);
 }
 
+bool
+message_is_shared(tx *t, uint32_t message)
+{
+    return references(message_at(t, message)) > 1;
+}
+
 void
 message_read(tx *t, uint32_t message, void *buffer, uint32_t length)
 {
@@ -120,7 +133,7 @@ message_ref(tx *t, uint32_t message, uint32_t n)
     if (tx_memory(t)) {
         message_shm *m = message_at(t, message);
 
-        tx_set32(t, &m->refs, m->refs + n);
+        tx_set_atomic32(t, &m->refs, references(m) + n);
     }
 }
 
@@ -128,16 +141,18 @@ void
 message_unref(tx *t, uint32_t message, uint32_t n)
 {
     message_shm *m = message_at(t, message);
+    uint32_t left;
 
     if (!tx_memory(t)) {
         return;
     }
-    if (m->refs < n) {
+    if (references(m) < n) {
         tx_fault(t, ASHM_CORRUPT);
         return;
     }
-    tx_set32(t, &m->refs, m->refs - n);
-    if (m->refs > 0) {
+    left = references(m) - n;
+    tx_set_atomic32(t, &m->refs, left);
+    if (left > 0) {
         return;
     }
     if (in_block(m->length)) {

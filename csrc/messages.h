@@ -25,6 +25,10 @@ void message_write(tx *t, uint32_t message, const void *body, uint32_t length);
 uint32_t message_length(tx *t, uint32_t message);
 void message_read(tx *t, uint32_t message, void *buffer, uint32_t length);
 
+/* A hint: others have references to it, too. Only while something that the caller holds refers
+ * to it. */
+bool message_is_shared(tx *t, uint32_t message);
+
 /* How long ago a message was made, in ns; modulo 2^32 units, as `sent` is kept. */
 static inline uint64_t
 message_age_at(const message_shm *message, uint64_t now)

@@ -9,6 +9,7 @@
  * The module is in the object file of cffi's (_calls.py loads it), and in its stable ABI. A
  * handle is the address of an `ashm`, or 0.
  */
+#include "copies.h"
 #include "future.h"
 #include "waiting.h"
 
@@ -269,6 +270,8 @@ static PyMethodDef functions[] = {
     {"ready", FAST(call_ready), NULL},
     {"arm", call_arm, METH_O, NULL},
     {"check", call_check, METH_O, NULL},
+    {"keep", FAST(copies_keep), NULL},
+    {"forget", copies_forget, METH_NOARGS, NULL},
     {"stand", FAST(waiting_stand), NULL},
     {"turn", FAST(waiting_turn), NULL},
     {"wake", FAST(waiting_wake), NULL},

@@ -24,9 +24,10 @@ typedef struct kept {
     PyObject *append, *popleft;                 /* methods of deques */
     PyObject *cancelled, *invalid_state;        /* errors */
     PyObject *address, *call_soon, *context, *correct, *run; /* names */
+    PyObject *copies; /* a dict: from bodies to messages */
 } kept;
 
-/* Put what is not of the module itself into its state. -1: an exception. */
+/* Fill the state, but for the types. -1: an exception. */
 int kept_begin(kept *s);
 
 int kept_traverse(PyObject *module, visitproc visit, void *arg);

@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+#include "copies.h"
 #include "future.h"
 
 /* ---- what the classes of _receiver.py have ---- */
@@ -59,6 +60,33 @@ static PyMemberDef waiting_members[] = {
     {"_closed", T_BOOL, offsetof(waiting_object, closed), 0, NULL},
     {NULL, 0, 0, 0, NULL},
 };
+
+/* ---- what is received ---- */
+
+/* As calls_receive(); but for a body it is what waiting.h calls received. */
+static PyObject *
+receive(const kept *s, const reception *r, ashm_received *out)
+{
+    PyObject *found = calls_receive(r, out), *message;
+
+    if (found == NULL || !PyBytes_Check(found) || !out->shared ||
+        out->length > COPIES_BODY_MAX) {
+        return found;
+    }
+    message = copies_of(s, found);
+    if (message == NULL && PyErr_Occurred() == NULL) {
+        message = PyTuple_Pack(1, found);
+    }
+    Py_DecRef(found);
+    return message;
+}
+
+/* Rather than None or an int. */
+static int
+is_received(PyObject *found)
+{
+    return PyBytes_Check(found) || PyDict_Check(found) || PyTuple_Check(found);
+}
 
 /* ---- arguments ---- */
 
@@ -311,7 +339,7 @@ look(const kept *s, const waiting_object *w, PyObject *channel)
         PyErr_Clear();
         return PyLong_FromLong(ASHM_BAD_NAME);
     }
-    return calls_receive(&r, &out);
+    return receive(s, &r, &out);
 }
 
 PyObject *
@@ -352,8 +380,8 @@ take(const kept *s, const waiting_object *w, const place *p, ashm_received *out)
     }
     r.flags = ASHM_WAIT | (unsigned)entry->stay | (others ? ASHM_OTHERS : 0);
     r.name = PyUnicode_AsUTF8AndSize(entry->channel, &r.name_length);
-    found = r.name != NULL ? calls_receive(&r, out) : NULL;
-    if (found == NULL || !PyBytes_Check(found)) {
+    found = r.name != NULL ? receive(s, &r, out) : NULL;
+    if (found == NULL || !is_received(found)) {
         return found;
     }
     if (out->waiting) {
@@ -394,7 +422,7 @@ waiting_turn(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
     if (found == NULL) {
         return NULL;
     }
-    if (PyBytes_Check(found)) {
+    if (is_received(found)) {
         step_out(w, &p, arguments[1]);
         return found;
     }

@@ -15,13 +15,17 @@
  * _receiver.py, and have what is read here. -1: an exception. */
 int waiting_begin(PyObject *module, kept *s);
 
-/* stand(waiting, channel, loop, place): a body; or None, where the channel is empty: into the
- * empty list `place` it has put the entry, the watch and the future to await, or nothing where
- * the wait is to be made otherwise; or an int: what else ashm_receive() returns. */
+/* What was received is a body; or, of a message that other members of its group get as well, a
+ * copy of the message that one of them had, or a tuple of the body. */
+
+/* stand(waiting, channel, loop, place): what was received; or None, where the channel is empty:
+ * into the empty list `place` it has put the entry, the watch and the future to await, or
+ * nothing where the wait is to be made otherwise; or an int: what else ashm_receive() returns.
+ */
 PyObject *waiting_stand(PyObject *module, PyObject *const *arguments, Py_ssize_t n);
 
-/* turn(waiting, place): a body, and the place is empty; or, without a change, whether the bell
- * was rung meanwhile, None for not knowing. */
+/* turn(waiting, place): what was received, and the place is empty; or, without a change,
+ * whether the bell was rung meanwhile, None for not knowing. */
 PyObject *waiting_turn(PyObject *module, PyObject *const *arguments, Py_ssize_t n);
 
 /* step_out(waiting, place): the future is inside the entry no more, and the place is empty. */

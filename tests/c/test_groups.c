@@ -110,6 +110,35 @@ test_sends_and_group_sends_keep_their_order(void)
     fixture_end(&s, a);
 }
 
+static uint32_t
+is_shared(ashm *a, const char *channel)
+{
+    char text[8];
+    ashm_received out;
+
+    OK(ashm_receive(a, channel, strlen(channel), 0, 0, text, sizeof text, &out));
+    return out.shared;
+}
+
+static void
+test_who_receives_is_told_whether_others_are_to_get_the_same(void)
+{
+    segment s;
+    ashm *a, *b = two_processes(&s, &a);
+
+    OK(join(a, "room", ours));
+    OK(join(a, "room", theirs));
+    OK(join(a, "room", "normal"));
+    OK(tell(b, "room", "hello"));
+    EXPECT_EQ(is_shared(b, theirs), 1);
+    EXPECT_EQ(is_shared(b, "normal"), 1);
+    EXPECT_EQ(is_shared(a, ours), 0);
+    OK(put(b, ours, "hello"));
+    EXPECT_EQ(is_shared(a, ours), 0);
+    ashm_close(b);
+    fixture_end(&s, a);
+}
+
 static void
 test_a_group_without_members_leaves_nothing(void)
 {
@@ -530,6 +559,7 @@ main(void)
     RUN(test_nobody_else_gets_it);
     RUN(test_who_was_a_member_at_the_time_counts);
     RUN(test_sends_and_group_sends_keep_their_order);
+    RUN(test_who_receives_is_told_whether_others_are_to_get_the_same);
     RUN(test_a_group_without_members_leaves_nothing);
     RUN(test_groups_whose_hashes_meet_in_the_filter);
     RUN(test_memberships_expire);

@@ -1,0 +1,28 @@
+/*
+ * copies.h: messages of bodies that come more than once.
+ *
+ * Each member of a group gets a message of its own, made of the same body. To unpack it is most
+ * of what Python does to receive it, and to copy the objects takes a sixth of that. So what the
+ * first member unpacked is kept, and the next who gets an equal body gets a copy: new dicts and
+ * lists, and in them the values that nobody can change.
+ */
+#ifndef ASHM_PYTHON_COPIES_H
+#define ASHM_PYTHON_COPIES_H
+
+#include "held.h"
+
+/* Larger bodies are not kept (bytes), and not more of them: a few times what a channel holds by
+ * default. */
+enum { COPIES_BODY_MAX = 1024, COPIES_MAX = 512 };
+
+/* A copy of the message that was kept with this body, of type bytes; or NULL, with an exception
+ * or without. */
+PyObject *copies_of(const kept *s, PyObject *body);
+
+/* keep(body, message): what was made of the body. */
+PyObject *copies_keep(PyObject *module, PyObject *const *arguments, Py_ssize_t n);
+
+/* forget(): all that was kept. */
+PyObject *copies_forget(PyObject *module, PyObject *ignored);
+
+#endif

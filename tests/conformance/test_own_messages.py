@@ -1,0 +1,107 @@
+"""Each member of a group gets a message of its own, though one body is sent to all."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from asgi_shm import _receiver
+from asgi_shm import layer as layer_module
+from asgi_shm._calls import forget, keep
+from asgi_shm.serializers import pack
+from tests.support import soon
+
+COUNT = 5
+NESTED = {"type": "test", "list": [1, {"deep": ["a", []]}], "dict": {"b": {"c": [b"d", None]}}}
+LARGE = {"type": "test", "list": ["x" * 2000]}
+
+
+async def members_of(layer, group):
+    channels = [await layer.new_channel() for _ in range(COUNT)]
+    for channel in channels:
+        await layer.group_add(group, channel)
+    return channels
+
+
+def spoil(value):
+    """Change whatever can be changed, as deep as it goes."""
+    inner = list(value.values()) if isinstance(value, dict) else list(value)
+    for each in inner:
+        if isinstance(each, (dict, list)):
+            spoil(each)
+    value.clear()
+
+
+@pytest.mark.parametrize("message", [{"type": "test"}, NESTED, LARGE])
+@pytest.mark.parametrize("waiting", [False, True])
+async def test_what_one_does_to_its_message_no_other_sees(layer, message, waiting):
+    channels = await members_of(layer, "group")
+    for _ in range(2):
+        tasks = [asyncio.create_task(layer.receive(channel)) for channel in channels * waiting]
+        await asyncio.sleep(0)
+        await layer.group_send("group", message)
+        for task in tasks or map(layer.receive, channels):
+            received = await soon(task)
+            assert received == message
+            spoil(received)
+
+
+async def test_bodies_that_differ_in_a_byte_are_not_taken_for_one_another(layer):
+    channels = await members_of(layer, "group")
+    messages = [{"type": "test", "number": number, "text": "é" * 20} for number in range(60)]
+    for message in messages:
+        await layer.group_send("group", message)
+    for channel in channels:
+        assert [await soon(layer.receive(channel)) for _ in messages] == messages
+
+
+@pytest.fixture
+def unpacked(monkeypatch):
+    """The bodies that were unpacked and not copied."""
+    bodies = []
+
+    def unpack(body):
+        bodies.append(body)
+        return unpack_shared(body)
+
+    unpack_shared = layer_module.unpack_shared
+    monkeypatch.setattr(layer_module, "unpack_shared", unpack)
+    forget()
+    return bodies
+
+
+@pytest.mark.in_memory_differs("it copies what the sender has")
+async def test_one_unpacks_for_all_but_the_last(layer, unpacked):
+    channels = await members_of(layer, "group")
+    await layer.group_send("group", NESTED)
+    for channel in channels:
+        assert await soon(layer.receive(channel)) == NESTED
+    assert len(unpacked) == 1
+
+
+@pytest.mark.in_memory_differs("it copies what the sender has")
+async def test_the_tick_forgets_what_was_kept(layer, unpacked, monkeypatch):
+    monkeypatch.setattr(_receiver, "TICK", 0.01)
+    channels = await members_of(layer, "group")
+    waiting = asyncio.create_task(layer.receive(await layer.new_channel()))
+    for _ in range(2):
+        await layer.group_send("group", {"type": "test", "forgotten": True})
+        for channel in channels:
+            await soon(layer.receive(channel))
+        await asyncio.sleep(0.05)
+    waiting.cancel()
+    assert len(unpacked) == 2
+
+
+@pytest.mark.in_memory_differs("it copies what the sender has")
+async def test_no_more_is_kept_than_a_few_channels_hold(layer, unpacked):
+    messages = [{"type": "test", "number": number} for number in range(1000)]
+    for message in messages:
+        keep(pack(message), message)
+    channels = await members_of(layer, "group")
+    for number in (999, 0):
+        await layer.group_send("group", messages[number])
+        for channel in channels:
+            assert await soon(layer.receive(channel)) == messages[number]
+    assert unpacked == [pack(messages[0])]
