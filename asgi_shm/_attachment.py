@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from . import segment
 from ._ashm import ffi, lib
+from ._calls import Handles as _Handles
 from ._calls import arm as _arm
 from ._calls import group_send as _group_send
 from ._calls import ready as _ready
@@ -85,7 +86,7 @@ class _Buffer:
         self.out = ffi.new("ashm_received *")
 
 
-class Handles:
+class Handles(_Handles):
     """The native handles of an attachment.
 
     A handle that is not used any more is retired: it leaves its segment at once, but another

@@ -16,8 +16,8 @@ they have nothing better:
 
 `keep(body, message)` and `forget()`: csrc/python/copies.h.
 
-`Entry`, `Watch` and `Waiting` are bases of the classes of _receiver.py, and these the shortest
-ways through it, which csrc/python/waiting.h describes:
+`Entry`, `Watch` and `Waiting` are bases of the classes of _receiver.py, and `Handles` of what has
+its handle; these are the shortest ways through it, which csrc/python/waiting.h describes:
 
 - `stand(waiting, channel, loop, place)`: what was received; None for an empty channel, where
   `place` has what to wait with, if it is known to be empty; or a code
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Entry",
     "Future",
+    "Handles",
     "Waiting",
     "Watch",
     "arm",
@@ -103,7 +104,7 @@ if TYPE_CHECKING:
 
     class Entry:
         channel: str
-        futures: deque[Future]
+        futures: list[Future]
         inside: set[Future]
         handed_over: set[Future]
         cookie: int
@@ -119,8 +120,11 @@ if TYPE_CHECKING:
         inside: int
         arming: bool
 
+    class Handles:
+        address: int
+
     class Waiting:
-        _handles: Any  # with the `address` of a handle
+        _handles: Handles
         _entries: dict[str, Any]
         _by_cookie: dict[int, Any]
         _watches: dict[asyncio.AbstractEventLoop, Any]
@@ -131,6 +135,7 @@ else:
     Entry: Final = _calls.Entry
     Future: Final = _calls.Future
     Watch: Final = _calls.Watch
+    Handles: Final = _calls.Handles
     Waiting: Final = _calls.Waiting
 
 send: Final[Callable[[int, str, bytes, int, int], int]] = _calls.send

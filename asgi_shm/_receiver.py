@@ -61,7 +61,7 @@ class _Entry(Entry):
         self.cookie = cookie
         self.stay = 0  # STAY, once somebody came back for another message
         self.quiet_since = -1
-        self.futures: deque[Future] = deque()  # of the coroutines that wait
+        self.futures: list[Future] = []  # of the coroutines that wait
         self.inside: set[Future] = set()  # and of those that were woken and have not gone yet
         # Turns on their way to another loop, which may not run, or be closed before it does.
         self.handed_over: set[Future] = set()
@@ -488,7 +488,7 @@ class Receiver(Waiting):
         """
         while True:
             try:
-                future = entry.futures.popleft()
+                future = entry.futures.pop(0)
             except IndexError:
                 # Who is inside was woken, and looks for itself, or waited in a loop that was
                 # closed. Another process may have the turn meanwhile.
@@ -548,7 +548,7 @@ class Receiver(Waiting):
             entry.missed += 1
             for _ in range(len(entry.futures)):
                 try:
-                    future = entry.futures.popleft()
+                    future = entry.futures.pop(0)
                 except IndexError:  # woken meanwhile
                     break
                 _settle_soon(future, error)

@@ -174,16 +174,27 @@ call_get_loop(PyObject *self, PyObject *ignored)
     return itself(((future_object *)self)->loop);
 }
 
-static PyObject *
-call_add_done_callback(PyObject *self, PyObject *arguments, PyObject *keywords)
+static int
+is_context_alone(PyObject *names)
 {
-    static char *names[] = {"", "context", NULL};
+    return names != NULL && PyTuple_Size(names) == 1 &&
+           PyUnicode_CompareWithASCIIString(PyTuple_GetItem(names, 0), "context") == 0;
+}
+
+/* add_done_callback(callback, *, context) */
+static PyObject *
+call_add_done_callback(PyObject *self, PyObject *const *arguments, Py_ssize_t n,
+                       PyObject *names)
+{
     future_object *future = (future_object *)self;
     PyObject *callback, *context;
 
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O$O", names, &callback, &context)) {
+    if (n != 1 || !is_context_alone(names)) {
+        PyErr_SetString(PyExc_TypeError, "a callback is needed, and the keyword context");
         return NULL;
     }
+    callback = arguments[0];
+    context = arguments[1];
     if (future->callback != NULL) {
         PyErr_SetString(PyExc_RuntimeError, "another task awaits this future");
         return NULL;
@@ -263,7 +274,8 @@ static PyMemberDef members[] = {
 
 static PyMethodDef methods[] = {
     {"get_loop", call_get_loop, METH_NOARGS, NULL},
-    {"add_done_callback", KEYWORDS(call_add_done_callback), NULL},
+    {"add_done_callback", (PyCFunction)(void (*)(void))call_add_done_callback,
+     METH_FASTCALL | METH_KEYWORDS, NULL},
     {"cancel", KEYWORDS(call_cancel), NULL},
     {"done", call_done, METH_NOARGS, NULL},
     {"cancelled", call_cancelled, METH_NOARGS, NULL},

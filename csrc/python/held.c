@@ -103,14 +103,13 @@ kept_begin(kept *s)
     s->popleft = imported("collections", "deque", "popleft");
     s->cancelled = imported("asyncio", "CancelledError", NULL);
     s->invalid_state = imported("asyncio", "InvalidStateError", NULL);
-    s->address = PyUnicode_InternFromString("address");
     s->call_soon = PyUnicode_InternFromString("call_soon");
     s->context = PyUnicode_InternFromString("context");
     s->correct = PyUnicode_InternFromString("_correct");
     s->run = PyUnicode_InternFromString("run");
     s->copies = PyDict_New();
     return s->append != NULL && s->popleft != NULL && s->cancelled != NULL &&
-                   s->invalid_state != NULL && s->address != NULL && s->call_soon != NULL &&
+                   s->invalid_state != NULL && s->call_soon != NULL &&
                    s->context != NULL && s->correct != NULL && s->run != NULL &&
                    s->copies != NULL
                ? 0

@@ -20,10 +20,10 @@ PyObject *held_add_type(PyObject *module, const char *name, int size, unsigned f
 
 /* The module's state: objects only. */
 typedef struct kept {
-    PyObject *entry, *watch, *waiting, *future; /* types */
+    PyObject *entry, *watch, *handles, *waiting, *future; /* types */
     PyObject *append, *popleft;                 /* methods of deques */
     PyObject *cancelled, *invalid_state;        /* errors */
-    PyObject *address, *call_soon, *context, *correct, *run; /* names */
+    PyObject *call_soon, *context, *correct, *run; /* names */
     PyObject *copies; /* a dict: from bodies to messages */
 } kept;
 

@@ -23,6 +23,11 @@ typedef struct {
 } watch_object;
 
 typedef struct {
+    PyObject_HEAD PyObject *none[HELD];
+    unsigned long long address;
+} handles_object;
+
+typedef struct {
     PyObject_HEAD PyObject *handles, *entries, *by_cookie, *watches, *idle;
     char closed;
 } waiting_object;
@@ -48,6 +53,11 @@ static PyMemberDef watch_members[] = {
     {"woken", T_OBJECT_EX, offsetof(watch_object, woken), 0, NULL},
     {"inside", T_PYSSIZET, offsetof(watch_object, inside), 0, NULL},
     {"arming", T_BOOL, offsetof(watch_object, arming), 0, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyMemberDef handles_members[] = {
+    {"address", T_ULONGLONG, offsetof(handles_object, address), 0, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
@@ -133,19 +143,16 @@ is_future(const kept *s, PyObject *object)
 static waiting_object *
 waiting_of(const kept *s, Py_ssize_t wanted, PyObject *const *arguments, Py_ssize_t n)
 {
-    int right = calls_have(wanted, n) && is_whole(arguments[0], s->waiting, HELD);
+    int right = calls_have(wanted, n) && is_whole(arguments[0], s->waiting, HELD) &&
+                is_whole(((waiting_object *)arguments[0])->handles, s->handles, 0);
 
     return right ? (waiting_object *)arguments[0] : NULL;
 }
 
 static ashm *
-handle_of(const kept *s, const waiting_object *w)
+handle_of(const waiting_object *w)
 {
-    PyObject *address = PyObject_GetAttr(w->handles, s->address);
-    ashm *handle = address != NULL ? calls_handle(address) : NULL;
-
-    Py_DecRef(address);
-    return handle;
+    return (ashm *)(uintptr_t)((handles_object *)w->handles)->address;
 }
 
 /* A new reference; or NULL, with an exception or without. */
@@ -256,7 +263,7 @@ is_armed(const kept *s, const waiting_object *w, const place *p)
     if (p->watch->arming) {
         return 1;
     }
-    handle = handle_of(s, w);
+    handle = handle_of(w);
     if (handle == NULL) {
         return 0;
     }
@@ -265,18 +272,15 @@ is_armed(const kept *s, const waiting_object *w, const place *p)
 }
 
 static int
-line_up(const kept *s, const place *p)
+line_up(const place *p)
 {
     entry_object *entry = p->entry;
-    PyObject *result;
 
     if (PySet_Add(entry->inside, p->future) != 0) {
         return 0;
     }
     entry->stay = ASHM_STAY;
-    result = PyObject_CallFunctionObjArgs(s->append, entry->futures, p->future, NULL);
-    Py_DecRef(result);
-    return result != NULL;
+    return PyList_Append(entry->futures, p->future) == 0;
 }
 
 /* The list is made first. From the last look at the entry to the end of line_up() nothing is
@@ -289,7 +293,7 @@ enter(const kept *s, const waiting_object *w, const place *p, PyObject *list)
 
     p->watch->inside++; /* whoever disarms the bell sees that somebody wants it armed */
     if (place_fill(list, p) && is_quiet(w, p) && is_armed(s, w, p) && is_quiet(w, p)) {
-        entered = line_up(s, p);
+        entered = line_up(p);
     }
     if (!entered) {
         PyObject *type, *error, *traceback;
@@ -328,12 +332,9 @@ stand(const kept *s, const waiting_object *w, PyObject *entry, PyObject *const *
 static PyObject *
 look(const kept *s, const waiting_object *w, PyObject *channel)
 {
-    reception r = {.handle = handle_of(s, w)};
+    reception r = {.handle = handle_of(w)};
     ashm_received out;
 
-    if (PyErr_Occurred() != NULL) {
-        return NULL;
-    }
     r.name = PyUnicode_AsUTF8AndSize(channel, &r.name_length);
     if (r.name == NULL) {
         PyErr_Clear();
@@ -370,13 +371,13 @@ static PyObject *
 take(const kept *s, const waiting_object *w, const place *p, ashm_received *out)
 {
     entry_object *entry = p->entry;
-    reception r = {.handle = handle_of(s, w), .cookie = entry->cookie};
+    reception r = {.handle = handle_of(w), .cookie = entry->cookie};
     long long missed = entry->missed;
     int others = PySet_Size(entry->inside) > 1;
     PyObject *found;
 
     if (r.handle == NULL) {
-        return PyErr_Occurred() == NULL ? calls_none() : NULL; /* it is not open */
+        return calls_none(); /* it is not open */
     }
     r.flags = ASHM_WAIT | (unsigned)entry->stay | (others ? ASHM_OTHERS : 0);
     r.name = PyUnicode_AsUTF8AndSize(entry->channel, &r.name_length);
@@ -434,38 +435,46 @@ waiting_turn(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
 
 /* ---- to wake ---- */
 
-/* Wake the future that has waited longest, if it is one of this loop: 1, 0, -1. It is put where
- * run() finds it. */
+/* The future that has waited longest is to go on, when run() comes to it: 1. Or it was done
+ * before: 0. -1: an exception. */
+static int
+wake_first(const kept *s, PyObject *futures, future_object *first, watch_object *watch)
+{
+    PyObject *result = NULL;
+    int woken;
+
+    Py_IncRef((PyObject *)first);
+    woken = PyList_SetSlice(futures, 0, 1, NULL) == 0 ? future_settle(first) : -1;
+    if (woken > 0) {
+        result = PyObject_CallFunctionObjArgs(s->append, watch->woken, first, NULL);
+        woken = result != NULL ? 1 : -1;
+    }
+    Py_DecRef(result);
+    Py_DecRef((PyObject *)first);
+    return woken;
+}
+
+/* Wake one, if the first that can be woken is of this loop: 1, 0, -1. */
 static int
 give_turn(const kept *s, entry_object *entry, watch_object *watch)
 {
-    PyObject *futures = entry->futures, *first;
-    int woken = 0, goes_on = 1;
+    PyObject *futures = entry->futures;
+    Py_ssize_t left = 0;
+    int woken = 0;
 
     entry->missed++; /* the channel is not quiet */
-    while (goes_on && (first = PySequence_GetItem(futures, 0)) != NULL) {
-        goes_on = 0;
-        if (!is_future(s, first)) {
-            woken = -1;
-        } else if (((future_object *)first)->loop == watch->loop) {
-            PyObject *future = PyObject_CallFunctionObjArgs(s->popleft, futures, NULL);
-            PyObject *result = NULL;
+    while (woken == 0 && (left = PyList_Size(futures)) > 0) {
+        PyObject *first = PyList_GetItem(futures, 0);
 
-            woken = future == first ? future_settle((future_object *)future) : -1;
-            goes_on = woken == 0;
-            if (woken > 0) {
-                result = PyObject_CallFunctionObjArgs(s->append, watch->woken, future, NULL);
-                woken = result != NULL ? 1 : -1;
-            }
-            Py_DecRef(result);
-            Py_DecRef(future);
+        if (!is_future(s, first)) {
+            return -1;
         }
-        Py_DecRef(first);
+        if (((future_object *)first)->loop != watch->loop) {
+            return 0;
+        }
+        woken = wake_first(s, futures, (future_object *)first, watch);
     }
-    if (goes_on) {
-        PyErr_Clear(); /* nobody waits */
-    }
-    return woken;
+    return left < 0 ? -1 : woken;
 }
 
 PyObject *
@@ -540,6 +549,7 @@ waiting_begin(PyObject *module, kept *s)
 {
     const PyType_Slot of_entry[] = {{Py_tp_members, entry_members}, {0, NULL}};
     const PyType_Slot of_watch[] = {{Py_tp_members, watch_members}, {0, NULL}};
+    const PyType_Slot of_handles[] = {{Py_tp_members, handles_members}, {0, NULL}};
     const PyType_Slot of_waiting[] = {{Py_tp_members, waiting_members}, {0, NULL}};
     const unsigned base = Py_TPFLAGS_BASETYPE;
 
@@ -547,7 +557,11 @@ waiting_begin(PyObject *module, kept *s)
                              of_entry);
     s->watch = held_add_type(module, "asgi_shm._ashm.calls.Watch", sizeof(watch_object), base,
                              of_watch);
+    s->handles = held_add_type(module, "asgi_shm._ashm.calls.Handles", sizeof(handles_object),
+                               base, of_handles);
     s->waiting = held_add_type(module, "asgi_shm._ashm.calls.Waiting", sizeof(waiting_object),
                                base, of_waiting);
-    return s->entry != NULL && s->watch != NULL && s->waiting != NULL ? 0 : -1;
+    return s->entry != NULL && s->watch != NULL && s->handles != NULL && s->waiting != NULL
+               ? 0
+               : -1;
 }

@@ -12,7 +12,8 @@
 #include "held.h"
 
 /* Entry, Watch and Waiting, which `s` has from then on, are bases of the classes of
- * _receiver.py, and have what is read here. -1: an exception. */
+ * _receiver.py, and Handles of that of _attachment.py; they have what is read here. -1: an
+ * exception. */
 int waiting_begin(PyObject *module, kept *s);
 
 /* What was received is a body; or, of a message that other members of its group get as well, a
