@@ -136,6 +136,15 @@ typedef struct {
     char name[ASHM_NAME_MAX + 1]; /* the full name of the channel it was in */
 } ashm_received;
 
+/* Where the messages of a channel are: found out at the first use, for whoever comes back to
+ * it. All zeros at first, and then for one name alone; in a fork, or after an ashm_open(), it
+ * is found out anew. */
+typedef struct {
+    uint64_t segment; /* which, by the key of its hashes */
+    uint32_t known;   /* 1: the others are */
+    uint32_t mailbox, generation, hash;
+} ashm_way;
+
 /* Take the oldest message of a channel, or of all channels that begin with the
  * name if it ends at its '!'. ASHM_BUFFER takes nothing and writes out->length.
  *
@@ -153,6 +162,11 @@ typedef struct {
 ASHM_API int ashm_receive(ashm *handle, const char *channel, size_t channel_length,
                           unsigned flags, uint64_t cookie, void *buffer, size_t size,
                           ashm_received *out);
+
+/* The same, by a way that no other thread uses meanwhile. */
+ASHM_API int ashm_receive_by(ashm *handle, ashm_way *way, const char *channel,
+                             size_t channel_length, unsigned flags, uint64_t cookie,
+                             void *buffer, size_t size, ashm_received *out);
 
 enum { ASHM_ROOM = 0 }; /* a cookie: see below */
 

@@ -175,15 +175,58 @@ ashm_send(ashm *a, const char *channel, size_t channel_length, const void *body,
         exchange_send(&t, channel, channel_length, body, (uint32_t)length, expiry, capacity));
 }
 
+/* A process's own channels are so as long as it has its slot, and another's never are: of which
+ * slot the generation is need not be compared. Those of the commons are where they are. */
+static bool
+leads(const ashm *a, const ashm_way *way)
+{
+    return way->known != 0 && way->segment == a->hash_key[0] &&
+           (way->mailbox < COMMONS || way->generation == a->own->generation);
+}
+
+static address
+address_by(const ashm *a, ashm_way *way, const char *channel, size_t channel_length)
+{
+    if (!leads(a, way)) {
+        address found = slots_address(a, channel, channel_length);
+
+        *way = (ashm_way){.segment = a->hash_key[0],
+                          .known = 1,
+                          .mailbox = found.mailbox,
+                          .generation = found.generation,
+                          .hash = found.hash};
+    }
+    return (address){way->mailbox, way->generation, way->hash};
+}
+
+static int
+receive_by(tx *t, ashm_way *way, const char *channel, size_t channel_length, unsigned flags,
+           uint64_t cookie, void *buffer, size_t size, ashm_received *out)
+{
+    address from = address_by(t->party.a, way, channel, channel_length);
+
+    return exchange_receive(t, &from, channel, channel_length, flags, cookie, buffer, size,
+                            out);
+}
+
+int
+ashm_receive_by(ashm *a, ashm_way *way, const char *channel, size_t channel_length,
+                unsigned flags, uint64_t cookie, void *buffer, size_t size, ashm_received *out)
+{
+    if (way->known == 0 && !names_is_channel(channel, channel_length)) {
+        return ASHM_BAD_NAME;
+    }
+    OPERATION(a, t,
+              receive_by(&t, way, channel, channel_length, flags, cookie, buffer, size, out));
+}
+
 int
 ashm_receive(ashm *a, const char *channel, size_t channel_length, unsigned flags,
              uint64_t cookie, void *buffer, size_t size, ashm_received *out)
 {
-    if (!names_is_channel(channel, channel_length)) {
-        return ASHM_BAD_NAME;
-    }
-    OPERATION(a, t,
-              exchange_receive(&t, channel, channel_length, flags, cookie, buffer, size, out));
+    ashm_way way = {.known = 0};
+
+    return ashm_receive_by(a, &way, channel, channel_length, flags, cookie, buffer, size, out);
 }
 
 int

@@ -6,7 +6,6 @@
 #include "doorbell.h"
 #include "messages.h"
 #include "room.h"
-#include "slots.h"
 #include "watch.h"
 
 /* ---- send ---- */
@@ -234,12 +233,11 @@ exchange_arm(ashm *a, uint64_t seen, bool *rung)
 }
 
 int
-exchange_receive(tx *t, const char *name, size_t name_length, unsigned flags, uint64_t cookie,
-                 void *buffer, size_t size, ashm_received *out)
+exchange_receive(tx *t, const address *from, const char *name, size_t name_length,
+                 unsigned flags, uint64_t cookie, void *buffer, size_t size, ashm_received *out)
 {
     ashm *a = t->party.a;
-    address from = slots_address(a, name, name_length);
-    reception r = {.from = &from,
+    reception r = {.from = from,
                    .name = name,
                    .length = name_length,
                    .flags = flags,
@@ -250,11 +248,11 @@ exchange_receive(tx *t, const char *name, size_t name_length, unsigned flags, ui
     bool rung;
     int rc;
 
-    if (!may_receive(t, &from)) {
+    if (!may_receive(t, from)) {
         return ASHM_NOT_OWNER;
     }
     seen = doorbell_read(a);
-    if ((rc = mailbox_enter(t, from.mailbox)) != 0) {
+    if ((rc = mailbox_enter(t, from->mailbox)) != 0) {
         return rc;
     }
     rc = take_or_await(t, &r);

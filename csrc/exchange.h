@@ -8,6 +8,7 @@
 #define ASHM_EXCHANGE_H
 
 #include "mailbox.h"
+#include "slots.h"
 
 /* A deadline from an expiry; ASHM_NEVER stays so. */
 static inline uint64_t
@@ -19,9 +20,10 @@ deadline_of(const tx *t, uint64_t expiry)
 int exchange_send(tx *t, const char *channel, size_t channel_length, const void *body,
                   uint32_t length, uint64_t expiry, uint32_t capacity);
 
-/* As ashm_receive(). */
-int exchange_receive(tx *t, const char *channel, size_t channel_length, unsigned flags,
-                     uint64_t cookie, void *buffer, size_t size, ashm_received *out);
+/* As ashm_receive(); `from` is the channel's address. */
+int exchange_receive(tx *t, const address *from, const char *channel, size_t channel_length,
+                     unsigned flags, uint64_t cookie, void *buffer, size_t size,
+                     ashm_received *out);
 
 /* As ashm_await_room(). */
 int exchange_await_room(tx *t, const char *channel, size_t channel_length, uint32_t capacity,

@@ -83,18 +83,19 @@ call_group_send(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
 }
 
 static int
-receive_into(const reception *r, void *buffer, size_t size, ashm_received *out)
+receive_into(reception *r, void *buffer, size_t size, ashm_received *out)
 {
     int rc;
 
-    Py_BEGIN_ALLOW_THREADS rc = ashm_receive(r->handle, r->name, (size_t)r->name_length,
-                                             r->flags, r->cookie, buffer, size, out);
+    Py_BEGIN_ALLOW_THREADS rc =
+        ashm_receive_by(r->handle, &r->way, r->name, (size_t)r->name_length, r->flags,
+                        r->cookie, buffer, size, out);
     Py_END_ALLOW_THREADS return rc;
 }
 
 /* The body that comes next has so many bytes, or had: another reader may be faster. */
 static PyObject *
-receive_large(const reception *r, ashm_received *out, int *rc)
+receive_large(reception *r, ashm_received *out, int *rc)
 {
     for (;;) {
         size_t size = out->length;
@@ -122,7 +123,7 @@ receive_large(const reception *r, ashm_received *out, int *rc)
 }
 
 PyObject *
-calls_receive(const reception *r, ashm_received *out)
+calls_receive(reception *r, ashm_received *out)
 {
     char small[SMALL];
     int rc = receive_into(r, small, sizeof small, out);
@@ -166,7 +167,7 @@ call_take(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
 static PyObject *
 call_wait(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
 {
-    reception r;
+    reception r = {.flags = ASHM_WAIT};
     ashm_received out;
     PyObject *found, *pair;
 
@@ -175,7 +176,7 @@ call_wait(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
         return NULL;
     }
     r.handle = calls_handle(arguments[0]);
-    r.flags = ASHM_WAIT | (unsigned)PyLong_AsUnsignedLong(arguments[2]);
+    r.flags |= (unsigned)PyLong_AsUnsignedLong(arguments[2]);
     r.cookie = PyLong_AsUnsignedLongLong(arguments[3]);
     if (PyErr_Occurred() != NULL) {
         return NULL;

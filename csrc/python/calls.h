@@ -39,9 +39,10 @@ typedef struct reception {
     Py_ssize_t name_length;
     unsigned flags;
     uint64_t cookie;
+    ashm_way way; /* the caller's own: other threads may run meanwhile */
 } reception;
 
 /* A body; None: the channel is empty; or an int: what else ashm_receive() returns. */
-PyObject *calls_receive(const reception *r, ashm_received *out);
+PyObject *calls_receive(reception *r, ashm_received *out);
 
 #endif

@@ -109,9 +109,8 @@ kept_begin(kept *s)
     s->run = PyUnicode_InternFromString("run");
     s->copies = PyDict_New();
     return s->append != NULL && s->popleft != NULL && s->cancelled != NULL &&
-                   s->invalid_state != NULL && s->call_soon != NULL &&
-                   s->context != NULL && s->correct != NULL && s->run != NULL &&
-                   s->copies != NULL
+                   s->invalid_state != NULL && s->call_soon != NULL && s->context != NULL &&
+                   s->correct != NULL && s->run != NULL && s->copies != NULL
                ? 0
                : -1;
 }

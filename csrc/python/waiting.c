@@ -12,6 +12,7 @@ typedef struct {
     PyObject_HEAD PyObject *channel, *futures, *inside, *handed_over, *none;
     unsigned long long cookie;
     long long missed, quiet_since;
+    ashm_way way; /* to the channel */
     int stay;
     char dropped;
 } entry_object;
@@ -73,12 +74,20 @@ static PyMemberDef waiting_members[] = {
 
 /* ---- what is received ---- */
 
-/* As calls_receive(); but for a body it is what waiting.h calls received. */
+/* As calls_receive(); but for a body it is what waiting.h calls received. The entry, if there
+ * is one, knows the way. */
 static PyObject *
-receive(const kept *s, const reception *r, ashm_received *out)
+receive(const kept *s, reception *r, entry_object *entry, ashm_received *out)
 {
-    PyObject *found = calls_receive(r, out), *message;
+    PyObject *found, *message;
 
+    if (entry != NULL) {
+        r->way = entry->way;
+    }
+    found = calls_receive(r, out);
+    if (entry != NULL) {
+        entry->way = r->way;
+    }
     if (found == NULL || !PyBytes_Check(found) || !out->shared ||
         out->length > COPIES_BODY_MAX) {
         return found;
@@ -330,7 +339,7 @@ stand(const kept *s, const waiting_object *w, PyObject *entry, PyObject *const *
 
 /* For one that is not. */
 static PyObject *
-look(const kept *s, const waiting_object *w, PyObject *channel)
+look(const kept *s, const waiting_object *w, entry_object *entry, PyObject *channel)
 {
     reception r = {.handle = handle_of(w)};
     ashm_received out;
@@ -340,7 +349,7 @@ look(const kept *s, const waiting_object *w, PyObject *channel)
         PyErr_Clear();
         return PyLong_FromLong(ASHM_BAD_NAME);
     }
-    return receive(s, &r, &out);
+    return receive(s, &r, entry, &out);
 }
 
 PyObject *
@@ -357,8 +366,9 @@ waiting_stand(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
     if (PyErr_Occurred() == NULL && (entry == NULL || is_entry(s, entry))) {
         const entry_object *e = (const entry_object *)entry;
 
-        result = e != NULL && e->missed == e->quiet_since ? stand(s, w, entry, arguments)
-                                                          : look(s, w, arguments[1]);
+        result = e != NULL && e->missed == e->quiet_since
+                     ? stand(s, w, entry, arguments)
+                     : look(s, w, (entry_object *)entry, arguments[1]);
     }
     Py_DecRef(entry);
     return result;
@@ -381,7 +391,7 @@ take(const kept *s, const waiting_object *w, const place *p, ashm_received *out)
     }
     r.flags = ASHM_WAIT | (unsigned)entry->stay | (others ? ASHM_OTHERS : 0);
     r.name = PyUnicode_AsUTF8AndSize(entry->channel, &r.name_length);
-    found = r.name != NULL ? receive(s, &r, out) : NULL;
+    found = r.name != NULL ? receive(s, &r, entry, out) : NULL;
     if (found == NULL || !is_received(found)) {
         return found;
     }

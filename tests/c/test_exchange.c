@@ -203,6 +203,62 @@ test_a_process_reads_its_own_channels_and_no_others(void)
     fixture_end(&s, a);
 }
 
+/* ashm_receive_by(). */
+static int
+receive_by(ashm *a, ashm_way *way, const char *channel, const char *text)
+{
+    char buffer[100];
+    ashm_received out;
+    int rc =
+        ashm_receive_by(a, way, channel, strlen(channel), 0, 0, buffer, sizeof buffer, &out);
+
+    EXPECT(rc != 0 || (out.length == strlen(text) && memcmp(buffer, text, out.length) == 0));
+    return rc;
+}
+
+static void
+test_a_way_is_found_out_anew_where_it_does_not_lead_any_more(void)
+{
+    segment s, other;
+    ashm *a = fixture_begin(&s), *b = segment_open(&s), *c = fixture_begin(&other);
+    ashm_way own = {.known = 0}, work = {.known = 0}, bad = {.known = 0};
+    char name[ASHM_NAME_MAX + 1];
+
+    own_channel(a, "x", name);
+    for (int i = 0; i < 2; i++) {
+        OK(put(b, name, "own"));
+        OK(receive_by(a, &own, name, "own"));
+        EXPECT_EQ(receive_by(a, &own, name, ""), ASHM_EMPTY);
+        EXPECT_EQ(receive_by(b, &own, name, ""), ASHM_NOT_OWNER); /* as in a fork */
+        OK(put(a, "work", "here"));
+        OK(put(c, "work", "there"));
+        OK(receive_by(a, &work, "work", "here"));
+        OK(receive_by(c, &work, "work", "there"));
+        EXPECT_EQ(receive_by(a, &bad, "no name", ""), ASHM_BAD_NAME);
+    }
+    ashm_close(b);
+    fixture_end(&other, c);
+    fixture_end(&s, a);
+}
+
+/* The slot's next holder has the same index, and another generation. */
+static void
+test_a_way_ends_with_its_process(void)
+{
+    segment s;
+    ashm *a = fixture_begin(&s), *b = segment_open(&s);
+    ashm_way way = {.known = 0};
+    char name[ASHM_NAME_MAX + 1];
+
+    own_channel(b, "x", name);
+    EXPECT_EQ(receive_by(b, &way, name, ""), ASHM_EMPTY);
+    ashm_close(b);
+    b = segment_open(&s);
+    EXPECT_EQ(receive_by(b, &way, name, ""), ASHM_NOT_OWNER);
+    ashm_close(b);
+    fixture_end(&s, a);
+}
+
 static void
 test_a_message_to_a_process_that_is_gone_is_dropped_and_counted(void)
 {
@@ -583,6 +639,8 @@ main(void)
     RUN(test_what_a_receive_tells);
     RUN(test_a_prefix_gives_the_oldest_of_its_channels);
     RUN(test_a_process_reads_its_own_channels_and_no_others);
+    RUN(test_a_way_is_found_out_anew_where_it_does_not_lead_any_more);
+    RUN(test_a_way_ends_with_its_process);
     RUN(test_a_message_to_a_process_that_is_gone_is_dropped_and_counted);
     RUN(test_memory_that_is_full_is_told_and_comes_back);
     RUN(test_what_has_expired_makes_room);
