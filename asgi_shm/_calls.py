@@ -16,8 +16,8 @@ they have nothing better:
 
 `keep(body, message)` and `forget()`: csrc/python/copies.h.
 
-`Entry`, `Watch` and `Waiting` are bases of the classes of _receiver.py, and `Handles` of what has
-its handle; these are the shortest ways through it, which csrc/python/waiting.h describes:
+`Entry`, `Watch` and `Waiting` are bases of the classes of _receiver.py, and `Handles` of what
+has its handle. These are the shortest ways through it, which csrc/python/waiting.h describes:
 
 - `stand(waiting, channel, loop, place)`: what was received; None for an empty channel, where
   `place` has what to wait with, if it is known to be empty; or a code
