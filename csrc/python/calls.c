@@ -123,11 +123,14 @@ receive_large(reception *r, ashm_received *out, int *rc)
 }
 
 PyObject *
-calls_receive(reception *r, ashm_received *out)
+calls_receive(const kept *s, reception *r, ashm_received *out)
 {
     char small[SMALL];
     int rc = receive_into(r, small, sizeof small, out);
 
+    if (rc == 0 && s != NULL && out->shared && out->length <= COPIES_BODY_MAX) {
+        return copies_received(s, small, out->length);
+    }
     if (rc == 0) {
         return PyBytes_FromStringAndSize(small, (Py_ssize_t)out->length);
     }
@@ -159,7 +162,7 @@ call_take(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
     if (PyErr_Occurred() != NULL) {
         return NULL;
     }
-    return calls_receive(&r, &out);
+    return calls_receive(NULL, &r, &out);
 }
 
 /* wait(handle, channel, flags, cookie): with ASHM_WAIT, (body, whether it goes on waiting) or
@@ -181,7 +184,7 @@ call_wait(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
     if (PyErr_Occurred() != NULL) {
         return NULL;
     }
-    found = calls_receive(&r, &out);
+    found = calls_receive(NULL, &r, &out);
     if (found == NULL || PyLong_Check(found)) {
         return found;
     }

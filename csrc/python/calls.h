@@ -33,6 +33,8 @@ calls_none(void)
     return Py_None;
 }
 
+struct kept;
+
 typedef struct reception {
     ashm *handle;
     const char *name;
@@ -42,7 +44,8 @@ typedef struct reception {
     ashm_way way; /* the caller's own: other threads may run meanwhile */
 } reception;
 
-/* A body; None: the channel is empty; or an int: what else ashm_receive() returns. */
-PyObject *calls_receive(reception *r, ashm_received *out);
+/* What waiting.h calls received, or with `s` of NULL a body always; None: the channel is empty;
+ * or an int: what else ashm_receive() returns. */
+PyObject *calls_receive(const struct kept *s, reception *r, ashm_received *out);
 
 #endif

@@ -1,6 +1,8 @@
 /* copies.c: see copies.h. */
 #include "copies.h"
 
+#include <string.h>
+
 static PyObject *copy_of(PyObject *value);
 
 static int
@@ -58,51 +60,104 @@ copy_of(PyObject *value)
     return PyDict_CheckExact(value) ? copy_of_dict(value) : copy_of_list(value);
 }
 
-PyObject *
-copies_of(const kept *s, PyObject *body)
+/* The first of the places for a body. Bodies may be chosen to collide; then they are unpacked.
+ */
+static size_t
+place_of(const char *body, size_t length)
 {
-    PyObject *message = PyDict_GetItemWithError(s->copies, body), *copy = NULL;
+    uint64_t hash = length, word;
 
-    if (message != NULL) {
-        Py_IncRef(message); /* it may be forgotten meanwhile, by whatever a collection runs */
-        copy = copy_of(message);
-        Py_DecRef(message);
+    for (; length > sizeof word; length -= sizeof word, body += sizeof word) {
+        memcpy(&word, body, sizeof word);
+        hash = (hash ^ word) * 0x9e3779b97f4a7c15;
+        hash ^= hash >> 32;
     }
-    return copy;
+    word = 0;
+    memcpy(&word, body, length);
+    hash = (hash ^ word) * 0x9e3779b97f4a7c15;
+    return (size_t)(hash >> 32) % COPIES_SETS * COPIES_WAYS;
+}
+
+static int
+is_of(const copied *place, const char *body, size_t length)
+{
+    return place->body != NULL && (size_t)PyBytes_Size(place->body) == length &&
+           memcmp(PyBytes_AsString(place->body), body, length) == 0;
+}
+
+PyObject *
+copies_received(const kept *s, const char *body, size_t length)
+{
+    const copied *places = &s->copies[place_of(body, length)];
+    PyObject *bytes, *result;
+
+    for (int i = 0; i < COPIES_WAYS; i++) {
+        if (is_of(&places[i], body, length)) {
+            PyObject *message = places[i].message;
+
+            Py_IncRef(message); /* it may be forgotten, by whatever a collection runs */
+            result = copy_of(message);
+            Py_DecRef(message);
+            return result;
+        }
+    }
+    bytes = PyBytes_FromStringAndSize(body, (Py_ssize_t)length);
+    result = bytes != NULL ? PyTuple_Pack(1, bytes) : NULL;
+    Py_DecRef(bytes);
+    return result;
+}
+
+/* Into the first place; what was in the last goes. */
+static void
+put(copied *places, PyObject *body, PyObject *message)
+{
+    copied last = places[COPIES_WAYS - 1];
+
+    memmove(places + 1, places, (COPIES_WAYS - 1) * sizeof *places);
+    places[0] = (copied){body, message};
+    Py_DecRef(last.body);
+    Py_DecRef(last.message);
 }
 
 PyObject *
 copies_keep(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
 {
-    const kept *s = PyModule_GetState(module);
-    PyObject *copy;
-    int rc;
+    kept *s = PyModule_GetState(module);
+    PyObject *body, *copy;
+    size_t length;
 
     if (!calls_have(2, n)) {
         return NULL;
     }
-    if (!PyBytes_CheckExact(arguments[0]) || !PyDict_CheckExact(arguments[1])) {
+    body = arguments[0];
+    if (!PyBytes_CheckExact(body) || !PyDict_CheckExact(arguments[1])) {
         PyErr_SetString(PyExc_TypeError, "bytes and a dict are needed");
         return NULL;
     }
-    if (PyBytes_Size(arguments[0]) > COPIES_BODY_MAX) {
-        return calls_none();
+    length = (size_t)PyBytes_Size(body);
+    if (length <= COPIES_BODY_MAX) {
+        copy = copy_of(arguments[1]);
+        if (copy == NULL) {
+            return NULL;
+        }
+        Py_IncRef(body);
+        put(&s->copies[place_of(PyBytes_AsString(body), length)], body, copy);
     }
-    copy = copy_of(arguments[1]);
-    if (copy != NULL && PyDict_Size(s->copies) >= COPIES_MAX) {
-        PyDict_Clear(s->copies);
-    }
-    rc = copy != NULL ? PyDict_SetItem(s->copies, arguments[0], copy) : -1;
-    Py_DecRef(copy);
-    return rc == 0 ? calls_none() : NULL;
+    return calls_none();
 }
 
 PyObject *
 copies_forget(PyObject *module, PyObject *ignored)
 {
-    const kept *s = PyModule_GetState(module);
+    kept *s = PyModule_GetState(module);
 
     (void)ignored;
-    PyDict_Clear(s->copies);
+    for (int i = 0; i < COPIES_SETS * COPIES_WAYS; i++) {
+        copied old = s->copies[i];
+
+        s->copies[i] = (copied){NULL, NULL};
+        Py_DecRef(old.body);
+        Py_DecRef(old.message);
+    }
     return calls_none();
 }

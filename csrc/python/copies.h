@@ -11,13 +11,10 @@
 
 #include "held.h"
 
-/* Larger bodies are not kept (bytes), and not more of them: a few times what a channel holds by
- * default. */
-enum { COPIES_BODY_MAX = 1024, COPIES_MAX = 512 };
+enum { COPIES_BODY_MAX = 1024 }; /* larger bodies are not kept: bytes */
 
-/* A copy of the message that was kept with this body, of type bytes; or NULL, with an exception
- * or without. */
-PyObject *copies_of(const kept *s, PyObject *body);
+/* A copy of the message that was kept with this body; or a tuple of the body. */
+PyObject *copies_received(const kept *s, const char *body, size_t length);
 
 /* keep(body, message): what was made of the body. */
 PyObject *copies_keep(PyObject *module, PyObject *const *arguments, Py_ssize_t n);

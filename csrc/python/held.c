@@ -107,10 +107,9 @@ kept_begin(kept *s)
     s->context = PyUnicode_InternFromString("context");
     s->correct = PyUnicode_InternFromString("_correct");
     s->run = PyUnicode_InternFromString("run");
-    s->copies = PyDict_New();
     return s->append != NULL && s->popleft != NULL && s->cancelled != NULL &&
                    s->invalid_state != NULL && s->call_soon != NULL && s->context != NULL &&
-                   s->correct != NULL && s->run != NULL && s->copies != NULL
+                   s->correct != NULL && s->run != NULL
                ? 0
                : -1;
 }

@@ -18,13 +18,22 @@ typedef struct held_object {
 PyObject *held_add_type(PyObject *module, const char *name, int size, unsigned flags,
                         const PyType_Slot *more);
 
+/* A message, and the body that it was made of; or two NULLs. */
+typedef struct copied {
+    PyObject *body, *message;
+} copied;
+
+/* A body has its place in one of so many sets of places: a few times as many in all as a
+ * channel holds messages by default. */
+enum { COPIES_SETS = 256, COPIES_WAYS = 2 };
+
 /* The module's state: objects only. */
 typedef struct kept {
     PyObject *entry, *watch, *handles, *waiting, *future; /* types */
     PyObject *append, *popleft;                 /* methods of deques */
     PyObject *cancelled, *invalid_state;        /* errors */
     PyObject *call_soon, *context, *correct, *run; /* names */
-    PyObject *copies; /* a dict: from bodies to messages */
+    copied copies[COPIES_SETS * COPIES_WAYS]; /* see copies.h */
 } kept;
 
 /* Fill the state, but for the types. -1: an exception. */

@@ -3,7 +3,6 @@
 
 #include <stddef.h>
 
-#include "copies.h"
 #include "future.h"
 
 /* ---- what the classes of _receiver.py have ---- */
@@ -74,30 +73,20 @@ static PyMemberDef waiting_members[] = {
 
 /* ---- what is received ---- */
 
-/* As calls_receive(); but for a body it is what waiting.h calls received. The entry, if there
- * is one, knows the way. */
+/* As calls_receive(); the entry, if there is one, knows the way. */
 static PyObject *
 receive(const kept *s, reception *r, entry_object *entry, ashm_received *out)
 {
-    PyObject *found, *message;
+    PyObject *found;
 
     if (entry != NULL) {
         r->way = entry->way;
     }
-    found = calls_receive(r, out);
+    found = calls_receive(s, r, out);
     if (entry != NULL) {
         entry->way = r->way;
     }
-    if (found == NULL || !PyBytes_Check(found) || !out->shared ||
-        out->length > COPIES_BODY_MAX) {
-        return found;
-    }
-    message = copies_of(s, found);
-    if (message == NULL && PyErr_Occurred() == NULL) {
-        message = PyTuple_Pack(1, found);
-    }
-    Py_DecRef(found);
-    return message;
+    return found;
 }
 
 /* Rather than None or an int. */
