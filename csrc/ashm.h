@@ -411,6 +411,11 @@ ASHM_API int ashm_see_locks(ashm_observer *observer, ashm_seen_lock *out, size_t
 /* Who held the lock when an operation of this handle last returned ASHM_BUSY. */
 ASHM_API void ashm_blame(ashm *handle, int *pid, const char **lock);
 
+/* `hook` is called, in the thread of the operation, before an operation sleeps or does what
+ * takes long; maybe more than once, and with locks held: it must not wait. Set before the first
+ * operation, for all handles; NULL: none. */
+ASHM_API void ashm_on_linger(void (*hook)(void));
+
 /* For tests: run this handle on a clock that stands at `now`; 0: the real one. */
 ASHM_API void ashm_set_clock(ashm *handle, uint64_t now);
 

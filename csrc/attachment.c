@@ -5,6 +5,7 @@
 #include "ask.h"
 #include "claim.h"
 #include "doorbell.h"
+#include "linger.h"
 #include "maintain.h"
 #include "membership.h"
 #include "messages.h"
@@ -52,6 +53,7 @@ static int
 end(ashm *a, tx *t, int rc)
 {
     if (ASHM_UNLIKELY(maintain_is_due(a, t->now))) {
+        linger();
         (void)maintain_tick(a, t); /* it is not this operation that failed */
     }
     tx_close(t);
@@ -62,6 +64,13 @@ static bool
 is_shortage(int rc)
 {
     return rc == ASHM_MESSAGES_FULL || rc == ASHM_TABLES_FULL || rc == ASHM_SHM_FULL;
+}
+
+static bool
+reclaim(ashm *a, tx *t)
+{
+    linger();
+    return maintain_reclaim(a, t);
 }
 
 /* A message to a group that finds no memory is lost, for the caller of the layer in silence. */
@@ -84,7 +93,7 @@ end_group_send(ashm *a, tx *t, int rc)
             return rc;                                                                         \
         }                                                                                      \
         rc = (call);                                                                           \
-        if (ASHM_UNLIKELY(is_shortage(rc)) && maintain_reclaim(a, &t)) {                       \
+        if (ASHM_UNLIKELY(is_shortage(rc)) && reclaim(a, &t)) {                                \
             rc = (call);                                                                       \
         }                                                                                      \
         return end(a, &t, rc);                                                                 \
@@ -495,6 +504,12 @@ ashm_blame(ashm *a, int *pid, const char **lock)
     }
     *pid = (int)atomic_load_explicit(&a->blame_pid, memory_order_relaxed);
     *lock = atomic_load_explicit(&a->blame_lock, memory_order_relaxed);
+}
+
+void
+ashm_on_linger(void (*hook)(void))
+{
+    linger_call(hook);
 }
 
 void

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "hash.h"
+#include "linger.h"
 #include "room.h"
 #include "slots.h"
 
@@ -101,6 +102,7 @@ channel_oldest(tx *t, const char *prefix, size_t length, uint32_t *oldest)
     uint32_t left = table_records(t) + 1;
     int rc;
 
+    linger();
     *oldest = 0;
     for (uint32_t bucket = 0; bucket < table_buckets(t) && t->fault == 0; bucket++) {
         for (uint32_t node = table_bucket(t, bucket); node != 0 && t->fault == 0;

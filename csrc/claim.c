@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "doorbell.h"
+#include "linger.h"
 #include "pages.h"
 #include "reap.h"
 
@@ -468,6 +469,7 @@ claim_slot_slow(ashm *a)
     own_process *own = a->own;
     int rc = 0;
 
+    linger();
     pthread_mutex_lock(&own->claiming);
     if (atomic_load_explicit(&a->closing, memory_order_seq_cst) != 0) {
         rc = ASHM_CLOSED;

@@ -4,6 +4,7 @@
 
 #include <sched.h>
 
+#include "linger.h"
 #include "recover.h"
 
 const char LOCK_COMMONS[] = "commons", LOCK_MAILBOX[] = "mailbox", LOCK_MEMORY[] = "memory";
@@ -113,6 +114,7 @@ wait_for(lock_party *party, lock_shm *lock, const char *what)
     if (spin(party, lock)) {
         return 0;
     }
+    linger();
     now = clock_monotonic();
     deadline = wait_until(party, lock, now);
     slice_end = now + slice < deadline ? now + slice : deadline;

@@ -2,6 +2,7 @@
 #include "mailbox.h"
 
 #include "doorbell.h"
+#include "linger.h"
 #include "messages.h"
 #include "slots.h"
 
@@ -183,8 +184,12 @@ settle(tx *t, ashm_delivery *last, unsigned stretches)
             return rc;
         }
         deliveries += last->delivered + last->full;
-        if (deliveries >= STRETCH && stretches > 0) {
-            deliveries = 0;
+        if (deliveries < STRETCH) {
+            continue;
+        }
+        deliveries = 0;
+        linger();
+        if (stretches > 0) {
             stretches--;
             if ((rc = tx_let_in(t)) != 0) {
                 return rc;

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "linger.h"
+
 /* Fork waits for a reaper (process.h), so a reaper does not wait long for a lock that a stopped
  * process may hold; it comes again. */
 #define REAPER_WAIT (100 * NS_PER_MS)
@@ -51,6 +53,7 @@ tx_open(ashm *a, tx *t)
         uint64_t deadline = clock_monotonic() + a->lock_wait_ns;
         const struct timespec pause = {.tv_nsec = 50000};
 
+        linger();
         /* More threads inside than lanes: rare, and soon over. */
         while (!lane_take(t)) {
             if (clock_monotonic() > deadline) {

@@ -18,7 +18,7 @@ PACKAGE = ROOT / "asgi_shm"
 
 # Lowest first. In a layer, a module may use those that stand before it.
 C_LAYERS = [
-    ["ashm", "sabotage", "base", "atomic", "hash", "clock", "names", "body"],
+    ["ashm", "sabotage", "base", "atomic", "hash", "clock", "linger", "names", "body"],
     ["layout", "object", "process", "handle"],
     ["recover", "lock", "tx", "fifo", "datagram", "doorbell"],
     ["pages", "messages", "table", "room", "watch", "queue", "slots", "waiters"],
@@ -156,7 +156,7 @@ NOT_STEPPED = {
     "open": "kill_formatting.c",
     "receive_by": "it is what receive does, by a way that is the caller's own",
     **dict.fromkeys(
-        ["sizes", "name", "counters", "get_losses", "blame", "set_clock"],
+        ["sizes", "name", "counters", "get_losses", "blame", "set_clock", "on_linger"],
         "leaves the segment alone",
     ),
     **dict.fromkeys(["observe", "observe_end"], "maps it for reading only"),

@@ -15,10 +15,48 @@
 
 #include "body.h"
 
+#include <stdbool.h>
+
 enum {
-    SMALL = 16384, /* bodies up to this size are received on the stack, others at once more */
-    READY = 256    /* cookies that are asked for at a time */
+    SMALL = 16384, /* bytes: bodies up to this are received on the stack, others at once more */
+    READY = 256 /* cookies that are asked for at a time */
 };
+
+/* ---- the GIL ---- */
+
+static _Thread_local bool keeps; /* the thread has the GIL, in a native call */
+static _Thread_local PyThreadState *without_it; /* or it has let go of it there */
+
+static void
+let_go(void)
+{
+    if (keeps && without_it == NULL) {
+        without_it = PyEval_SaveThread();
+    }
+}
+
+void
+calls_enter(size_t bytes)
+{
+    keeps = true;
+    if (bytes > SMALL) {
+        let_go();
+    }
+}
+
+void
+calls_leave(void)
+{
+    PyThreadState *state = without_it;
+
+    keeps = false;
+    without_it = NULL;
+    if (state != NULL) {
+        PyEval_RestoreThread(state);
+    }
+}
+
+/* ---- the calls ---- */
 
 /* send(handle, channel, body, expiry, capacity): what ashm_send() returns. */
 static PyObject *
@@ -45,9 +83,11 @@ call_send(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
     if (capacity > ASHM_CAPACITY_MAX) {
         return PyLong_FromLong(ASHM_BAD_ARGUMENT);
     }
-    Py_BEGIN_ALLOW_THREADS rc = ashm_send(handle, name, (size_t)name_length, body,
-                                          (size_t)length, expiry, (uint32_t)capacity);
-    Py_END_ALLOW_THREADS return PyLong_FromLong(rc);
+    calls_enter((size_t)length);
+    rc = ashm_send(handle, name, (size_t)name_length, body, (size_t)length, expiry,
+                   (uint32_t)capacity);
+    calls_leave();
+    return PyLong_FromLong(rc);
 }
 
 /* group_send(handle, group, body, expiry): what ashm_group_send() returns; or bytes, for a lock
@@ -73,10 +113,11 @@ call_group_send(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
     if (PyErr_Occurred() != NULL) {
         return NULL;
     }
-    Py_BEGIN_ALLOW_THREADS rc = ashm_group_send(handle, group, (size_t)group_length, body,
-                                                (size_t)length, expiry, &reached);
-    Py_END_ALLOW_THREADS if (rc == ASHM_BUSY)
-    {
+    calls_enter((size_t)length);
+    rc = ashm_group_send(handle, group, (size_t)group_length, body, (size_t)length, expiry,
+                         &reached);
+    calls_leave();
+    if (rc == ASHM_BUSY) {
         return PyBytes_FromStringAndSize((const char *)&reached, sizeof reached);
     }
     return PyLong_FromLong(rc);
@@ -87,10 +128,11 @@ receive_into(reception *r, void *buffer, size_t size, ashm_received *out)
 {
     int rc;
 
-    Py_BEGIN_ALLOW_THREADS rc =
-        ashm_receive_by(r->handle, &r->way, r->name, (size_t)r->name_length, r->flags,
-                        r->cookie, buffer, size, out);
-    Py_END_ALLOW_THREADS return rc;
+    calls_enter(size);
+    rc = ashm_receive_by(r->handle, &r->way, r->name, (size_t)r->name_length, r->flags,
+                         r->cookie, buffer, size, out);
+    calls_leave();
+    return rc;
 }
 
 /* The body that comes next has so many bytes, or had: another reader may be faster. */
@@ -200,8 +242,10 @@ ready_into(ashm *handle, uint64_t *cookies, size_t *count)
     int rc;
 
     *count = 0;
-    Py_BEGIN_ALLOW_THREADS rc = ashm_ready(handle, cookies, READY, count);
-    Py_END_ALLOW_THREADS return rc;
+    calls_enter(0);
+    rc = ashm_ready(handle, cookies, READY, count);
+    calls_leave();
+    return rc;
 }
 
 /* ready(handle, cookies): appends to the list `cookies` those that there are, and returns what
@@ -247,8 +291,10 @@ call_arm(PyObject *module, PyObject *argument)
     if (PyErr_Occurred() != NULL) {
         return NULL;
     }
-    Py_BEGIN_ALLOW_THREADS rc = ashm_arm(handle, &pending);
-    Py_END_ALLOW_THREADS return rc == 0 ? PyBool_FromLong(pending) : PyLong_FromLong(rc);
+    calls_enter(0);
+    rc = ashm_arm(handle, &pending);
+    calls_leave();
+    return rc == 0 ? PyBool_FromLong(pending) : PyLong_FromLong(rc);
 }
 
 /* check(body): what ashm_check_body() returns. */
@@ -290,6 +336,7 @@ begin(PyObject *module)
     kept *s = PyModule_GetState(module);
     int rc = kept_begin(s);
 
+    ashm_on_linger(let_go);
     if (rc == 0) {
         rc = future_begin(module, s);
     }

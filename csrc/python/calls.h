@@ -35,6 +35,12 @@ calls_none(void)
 
 struct kept;
 
+/* Around a native call, which copies so many bytes: the GIL is let go of for a large copy, or
+ * as soon as the call lingers, and had again after it. Otherwise it is kept, since whoever lets
+ * go of it while another thread computes waits for milliseconds to have it back. */
+void calls_enter(size_t bytes);
+void calls_leave(void);
+
 typedef struct reception {
     ashm *handle;
     const char *name;

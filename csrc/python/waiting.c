@@ -265,8 +265,10 @@ is_armed(const kept *s, const waiting_object *w, const place *p)
     if (handle == NULL) {
         return 0;
     }
-    Py_BEGIN_ALLOW_THREADS rc = ashm_arm(handle, &pending);
-    Py_END_ALLOW_THREADS return rc == 0 && !pending;
+    calls_enter(0);
+    rc = ashm_arm(handle, &pending);
+    calls_leave();
+    return rc == 0 && !pending;
 }
 
 static int

@@ -1,0 +1,192 @@
+/* test_linger.c: an operation says before it takes long, and most have nothing to say. */
+#include "linger.h"
+
+#include <stdio.h>
+
+#include "lock.h"
+#include "support.h"
+
+static unsigned lingered;
+
+/* Of a handle: whether it was attached when it lingered first. */
+static const ashm *newcomer;
+static bool was_attached;
+
+static void
+count(void)
+{
+    if (newcomer != NULL && lingered == 0) {
+        was_attached = newcomer->own->attached != 0;
+    }
+    lingered++;
+}
+
+/* What `call` has said. */
+#define LINGERS(call) (lingered = 0, (void)(call), lingered)
+
+static int
+arm(ashm *a)
+{
+    int pending;
+
+    return ashm_arm(a, &pending);
+}
+
+static int
+ready(ashm *a)
+{
+    uint64_t cookies[4];
+    size_t n;
+
+    return ashm_ready(a, cookies, 4, &n);
+}
+
+static void
+test_what_is_done_at_once(void)
+{
+    segment s;
+    ashm *a = fixture_begin(&s), *b = segment_open(&s);
+    char own[ASHM_NAME_MAX + 1];
+
+    own_channel(a, "x", own);
+    EXPECT_EQ(LINGERS(wait_for(a, own, 1)), 0);
+    EXPECT_EQ(LINGERS(join(a, "room", own)), 0);
+    EXPECT_EQ(LINGERS(put(b, own, "one")), 0);
+    EXPECT_EQ(LINGERS(tell(b, "room", "two")), 0);
+    EXPECT_EQ(LINGERS(ready(a)), 0);
+    EXPECT_EQ(LINGERS(arm(a)), 0);
+    EXPECT_EQ(LINGERS(take(a, own)), 0);
+    EXPECT_EQ(LINGERS(leave(a, "room", own)), 0);
+    ashm_close(b);
+    fixture_end(&s, a);
+}
+
+static void
+test_the_first_operation_of_a_process(void)
+{
+    segment s;
+    ashm *a = fixture_begin(&s), *b = segment_open_for_child(&s);
+
+    newcomer = b;
+    EXPECT(LINGERS(put(b, "work", "one")) > 0);
+    EXPECT(!was_attached);
+    newcomer = NULL;
+    EXPECT_EQ(LINGERS(put(b, "work", "two")), 0);
+    ashm_close(b);
+    fixture_end(&s, a);
+}
+
+static void
+test_who_waits_for_a_lock(void)
+{
+    segment s;
+    ashm *a = fixture_begin(&s), *b = segment_open(&s);
+    tx t;
+
+    a->lock_wait_ns = NS_PER_MS;
+    lane_open(b, &t);
+    EXPECT(tx_memory(&t));
+    EXPECT(LINGERS(put(a, "work", "one")) > 0);
+    OK(tx_commit(&t));
+    tx_close(&t);
+    EXPECT_EQ(LINGERS(put(a, "work", "one")), 0);
+    ashm_close(b);
+    fixture_end(&s, a);
+}
+
+static void
+test_who_waits_for_a_lane(void)
+{
+    segment s;
+    ashm *a = fixture_begin(&s);
+    tx t[LANES];
+
+    a->lock_wait_ns = NS_PER_MS;
+    for (int i = 0; i < LANES; i++) {
+        lane_open(a, &t[i]);
+    }
+    EXPECT(LINGERS(put(a, "work", "one")) > 0);
+    for (int i = 0; i < LANES; i++) {
+        tx_close(&t[i]);
+    }
+    EXPECT_EQ(LINGERS(put(a, "work", "one")), 0);
+    fixture_end(&s, a);
+}
+
+static void
+test_who_looks_after_the_segment(void)
+{
+    segment s;
+    ashm *a = fixture_begin(&s);
+
+    OK(put(a, "work", "one"));
+    ashm_set_clock(a, s.clock + SECOND);
+    EXPECT(LINGERS(put(a, "work", "two")) > 0);
+    EXPECT_EQ(LINGERS(put(a, "work", "three")), 0);
+    fixture_end(&s, a);
+}
+
+static void
+test_who_sweeps_for_want_of_memory(void)
+{
+    static char large[100000];
+    segment s;
+    ashm *a = fixture_begin(&s);
+    int rc;
+
+    do {
+        lingered = 0;
+        rc = ashm_send(a, "work", 4, large, sizeof large, 60 * SECOND, 100);
+        EXPECT_EQ(lingered > 0, rc != 0);
+    } while (rc == 0);
+    EXPECT_EQ(rc, ASHM_MESSAGES_FULL);
+    fixture_end(&s, a);
+}
+
+static void
+test_who_looks_through_a_mailbox(void)
+{
+    segment s;
+    ashm *a = fixture_begin(&s);
+
+    OK(put(a, "x!a", "one"));
+    EXPECT(LINGERS(take(a, "x!")) > 0);
+    fixture_end(&s, a);
+}
+
+/* Every 2,048 deliveries. */
+static void
+test_who_delivers_to_many(void)
+{
+    enum { MEMBERS = 500 };
+    segment s;
+    ashm *a = fixture_begin(&s), *b = segment_open(&s);
+    char own[ASHM_NAME_MAX + 1], suffix[8];
+
+    for (int i = 0; i < MEMBERS; i++) {
+        snprintf(suffix, sizeof suffix, "%d", i);
+        own_channel(a, suffix, own);
+        OK(join(a, "room", own));
+    }
+    for (int i = 0; i < 9; i++) {
+        OK(tell(b, "room", "hello"));
+    }
+    EXPECT_EQ(LINGERS(take(a, own)), 1);
+    ashm_close(b);
+    fixture_end(&s, a);
+}
+
+int
+main(void)
+{
+    ashm_on_linger(count);
+    RUN(test_what_is_done_at_once);
+    RUN(test_the_first_operation_of_a_process);
+    RUN(test_who_waits_for_a_lock);
+    RUN(test_who_waits_for_a_lane);
+    RUN(test_who_looks_after_the_segment);
+    RUN(test_who_sweeps_for_want_of_memory);
+    RUN(test_who_looks_through_a_mailbox);
+    RUN(test_who_delivers_to_many);
+    return tests_end();
+}
