@@ -145,8 +145,9 @@ class ShmChannelLayer(LayerBase, BaseChannelLayer):
         try:
             body = stand(receiver, channel, running_loop(), place)
             if place:
-                await place[2]
-                body = turn(receiver, place)
+                if body is None:
+                    await place[2]
+                    body = turn(receiver, place)
                 if body is None or isinstance(body, bool):
                     body = await receiver.go_on(place, rung=body is True)
         except BaseException:  # of a signal's handler, too, wherever it came from

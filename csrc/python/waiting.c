@@ -272,63 +272,52 @@ is_armed(const kept *s, const waiting_object *w, const place *p)
 }
 
 static int
-line_up(const place *p)
+go_inside(const place *p)
 {
-    entry_object *entry = p->entry;
-
-    if (PySet_Add(entry->inside, p->future) != 0) {
-        return 0;
-    }
-    entry->stay = ASHM_STAY;
-    return PyList_Append(entry->futures, p->future) == 0;
+    p->entry->stay = ASHM_STAY; /* somebody has come back */
+    return PySet_Add(p->entry->inside, p->future) == 0;
 }
 
-/* The list is made first. From the last look at the entry to the end of line_up() nothing is
+static int
+line_up(const place *p)
+{
+    return PyList_Append(p->entry->futures, p->future) == 0;
+}
+
+/* Undo what is done of entering. */
+static void
+step_back(const place *p, PyObject *list)
+{
+    PyObject *type, *error, *traceback;
+
+    PyErr_Fetch(&type, &error, &traceback);
+    p->watch->inside--;
+    (void)PySet_Discard(p->entry->inside, p->future);
+    place_clear(list);
+    PyErr_Restore(type, error, traceback);
+}
+
+/* For a channel that is known to be empty.
+ *
+ * The list is made first. From the last look at the entry to the end of line_up() nothing is
  * allocated that the garbage collector knows, which would run before 3.12, and with it whatever
  * it likes: nobody may drop the entry, or look for its futures in vain, in between. */
 static PyObject *
-enter(const kept *s, const waiting_object *w, const place *p, PyObject *list)
+enter_quiet(const kept *s, const waiting_object *w, const place *p, PyObject *list)
 {
     int entered = 0;
 
     p->watch->inside++; /* whoever disarms the bell sees that somebody wants it armed */
     if (place_fill(list, p) && is_quiet(w, p) && is_armed(s, w, p) && is_quiet(w, p)) {
-        entered = line_up(p);
+        entered = go_inside(p) && line_up(p);
     }
     if (!entered) {
-        PyObject *type, *error, *traceback;
-
-        PyErr_Fetch(&type, &error, &traceback);
-        p->watch->inside--;
-        (void)PySet_Discard(p->entry->inside, p->future);
-        place_clear(list);
-        PyErr_Restore(type, error, traceback);
+        step_back(p, list);
     }
     return PyErr_Occurred() == NULL ? calls_none() : NULL;
 }
 
-/* For a channel that is known to be empty. */
-static PyObject *
-stand(const kept *s, const waiting_object *w, PyObject *entry, PyObject *const *arguments)
-{
-    PyObject *watch = found_in(w->watches, arguments[2]);
-    place p = {(entry_object *)entry, (watch_object *)watch, NULL};
-    PyObject *result = NULL;
-
-    if (watch != NULL && is_watch(s, watch)) {
-        p.future = future_new(s, p.watch->loop);
-    }
-    if (p.future != NULL) {
-        result = enter(s, w, &p, arguments[3]);
-    } else if (PyErr_Occurred() == NULL) {
-        result = calls_none();
-    }
-    Py_DecRef(watch);
-    Py_DecRef(p.future);
-    return result;
-}
-
-/* For one that is not. */
+/* For one that is not: is there a message? */
 static PyObject *
 look(const kept *s, const waiting_object *w, entry_object *entry, PyObject *channel)
 {
@@ -342,30 +331,6 @@ look(const kept *s, const waiting_object *w, entry_object *entry, PyObject *chan
     }
     return receive(s, &r, entry, &out);
 }
-
-PyObject *
-waiting_stand(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
-{
-    const kept *s = PyModule_GetState(module);
-    const waiting_object *w = waiting_of(s, 4, arguments, n);
-    PyObject *entry, *result = NULL;
-
-    if (w == NULL) {
-        return NULL;
-    }
-    entry = found_in(w->entries, arguments[1]);
-    if (PyErr_Occurred() == NULL && (entry == NULL || is_entry(s, entry))) {
-        const entry_object *e = (const entry_object *)entry;
-
-        result = e != NULL && e->missed == e->quiet_since
-                     ? stand(s, w, entry, arguments)
-                     : look(s, w, (entry_object *)entry, arguments[1]);
-    }
-    Py_DecRef(entry);
-    return result;
-}
-
-/* ---- to take, when woken ---- */
 
 /* As _take() of _receiver.py does it. */
 static PyObject *
@@ -403,6 +368,98 @@ take(const kept *s, const waiting_object *w, const place *p, ashm_received *out)
     }
     return found;
 }
+
+/* For one where there was none: wait as go_on() of _receiver.py does, or leave it to that. */
+static PyObject *
+enter(const kept *s, const waiting_object *w, const place *p, PyObject *list)
+{
+    entry_object *entry = p->entry;
+    ashm_received out = {.more = 0};
+    long long missed = entry->missed;
+    PyObject *found;
+    int waits;
+
+    if (w->closed || p->watch->tick == Py_None || handle_of(w) == NULL) {
+        return calls_none();
+    }
+    p->watch->inside++;
+    if (!place_fill(list, p) || entry->dropped || !go_inside(p)) {
+        step_back(p, list);
+        return PyErr_Occurred() == NULL ? calls_none() : NULL;
+    }
+    found = take(s, w, p, &out);
+    if (found != NULL && is_received(found)) {
+        step_out(w, p, list);
+        return found;
+    }
+    waits = found == Py_None && !out.more && missed == entry->missed && !w->closed;
+    Py_DecRef(found);
+    if (found == NULL || (waits && !line_up(p))) {
+        return NULL;
+    }
+    return waits ? calls_none() : PyBool_FromLong(out.more != 0);
+}
+
+/* With a new future, if the loop has a watch. */
+static PyObject *
+stand(const kept *s, const waiting_object *w, entry_object *entry, PyObject *const *arguments,
+      PyObject *(*how)(const kept *, const waiting_object *, const place *, PyObject *))
+{
+    PyObject *watch = found_in(w->watches, arguments[2]);
+    place p = {entry, (watch_object *)watch, NULL};
+    PyObject *result = NULL;
+
+    if (watch != NULL && is_watch(s, watch)) {
+        p.future = future_new(s, p.watch->loop);
+    }
+    if (p.future != NULL) {
+        result = how(s, w, &p, arguments[3]);
+    } else if (PyErr_Occurred() == NULL) {
+        result = calls_none();
+    }
+    Py_DecRef(watch);
+    Py_DecRef(p.future);
+    return result;
+}
+
+static PyObject *
+come_back(const kept *s, const waiting_object *w, entry_object *entry,
+          PyObject *const *arguments)
+{
+    PyObject *found;
+
+    if (entry->missed == entry->quiet_since) {
+        return stand(s, w, entry, arguments, enter_quiet);
+    }
+    found = look(s, w, entry, arguments[1]);
+    if (found != Py_None) {
+        return found;
+    }
+    Py_DecRef(found);
+    return stand(s, w, entry, arguments, enter);
+}
+
+PyObject *
+waiting_stand(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
+{
+    const kept *s = PyModule_GetState(module);
+    const waiting_object *w = waiting_of(s, 4, arguments, n);
+    PyObject *entry, *result = NULL;
+
+    if (w == NULL) {
+        return NULL;
+    }
+    entry = found_in(w->entries, arguments[1]);
+    if (entry != NULL && is_entry(s, entry)) {
+        result = come_back(s, w, (entry_object *)entry, arguments);
+    } else if (PyErr_Occurred() == NULL) {
+        result = look(s, w, NULL, arguments[1]);
+    }
+    Py_DecRef(entry);
+    return result;
+}
+
+/* ---- the turn ---- */
 
 PyObject *
 waiting_turn(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
