@@ -19,7 +19,7 @@ they have nothing better:
 `Entry`, `Watch` and `Waiting` are bases of the classes of _receiver.py, and `Handles` of what
 has its handle. These are the shortest ways through it, which csrc/python/waiting.h describes:
 
-- `stand(waiting, channel, loop, place)`: what was received; or a code; or, of an empty channel,
+- `stand(waiting, channel, place)`: what was received; or a code; or, of an empty channel,
   None, where `place` has what to await, or has nothing; or whether the bell was rung meanwhile,
   where `place` has what to go on with
 - `turn(waiting, place)`: what was received, and the place is empty; or whether the bell was
@@ -148,7 +148,7 @@ arm: Final[Callable[[int], bool | int]] = _calls.arm
 check: Final[Callable[[bytes], int]] = _calls.check
 keep: Final[Callable[[bytes, dict[str, Any]], None]] = _calls.keep
 forget: Final[Callable[[], None]] = _calls.forget
-stand: Final[Callable[[Waiting, str, Any, Place], Received | int | bool | None]] = _calls.stand
+stand: Final[Callable[[Waiting, str, Place], Received | int | bool | None]] = _calls.stand
 turn: Final[Callable[[Waiting, Place], Received | bool | None]] = _calls.turn
 step_out: Final[Callable[[Waiting, Place], None]] = _calls.step_out
 wake: Final[Callable[[Waiting, list[int], Watch], int]] = _calls.wake

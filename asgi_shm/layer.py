@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from asyncio import _get_running_loop as running_loop
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -143,7 +142,7 @@ class ShmChannelLayer(LayerBase, BaseChannelLayer):
         receiver = self._receiver
         place: Place = []
         try:
-            body = stand(receiver, channel, running_loop(), place)
+            body = stand(receiver, channel, place)
             if place:
                 if body is None:
                     await place[2]

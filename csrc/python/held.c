@@ -101,15 +101,16 @@ kept_begin(kept *s)
 {
     s->append = imported("collections", "deque", "append");
     s->popleft = imported("collections", "deque", "popleft");
+    s->running_loop = imported("asyncio", "_get_running_loop", NULL);
     s->cancelled = imported("asyncio", "CancelledError", NULL);
     s->invalid_state = imported("asyncio", "InvalidStateError", NULL);
     s->call_soon = PyUnicode_InternFromString("call_soon");
     s->context = PyUnicode_InternFromString("context");
     s->correct = PyUnicode_InternFromString("_correct");
     s->run = PyUnicode_InternFromString("run");
-    return s->append != NULL && s->popleft != NULL && s->cancelled != NULL &&
-                   s->invalid_state != NULL && s->call_soon != NULL && s->context != NULL &&
-                   s->correct != NULL && s->run != NULL
+    return s->append != NULL && s->popleft != NULL && s->running_loop != NULL &&
+                   s->cancelled != NULL && s->invalid_state != NULL && s->call_soon != NULL &&
+                   s->context != NULL && s->correct != NULL && s->run != NULL
                ? 0
                : -1;
 }

@@ -31,6 +31,7 @@ enum { COPIES_SETS = 256, COPIES_WAYS = 2 };
 typedef struct kept {
     PyObject *entry, *watch, *handles, *waiting, *future; /* types */
     PyObject *append, *popleft;                 /* methods of deques */
+    PyObject *running_loop;                     /* the function of asyncio */
     PyObject *cancelled, *invalid_state;        /* errors */
     PyObject *call_soon, *context, *correct, *run; /* names */
     copied copies[COPIES_SETS * COPIES_WAYS]; /* see copies.h */

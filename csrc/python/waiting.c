@@ -405,15 +405,17 @@ static PyObject *
 stand(const kept *s, const waiting_object *w, entry_object *entry, PyObject *const *arguments,
       PyObject *(*how)(const kept *, const waiting_object *, const place *, PyObject *))
 {
-    PyObject *watch = found_in(w->watches, arguments[2]);
+    PyObject *loop = PyObject_CallObject(s->running_loop, NULL);
+    PyObject *watch = loop != NULL ? found_in(w->watches, loop) : NULL;
     place p = {entry, (watch_object *)watch, NULL};
     PyObject *result = NULL;
 
+    Py_DecRef(loop);
     if (watch != NULL && is_watch(s, watch)) {
         p.future = future_new(s, p.watch->loop);
     }
     if (p.future != NULL) {
-        result = how(s, w, &p, arguments[3]);
+        result = how(s, w, &p, arguments[2]);
     } else if (PyErr_Occurred() == NULL) {
         result = calls_none();
     }
@@ -443,7 +445,7 @@ PyObject *
 waiting_stand(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
 {
     const kept *s = PyModule_GetState(module);
-    const waiting_object *w = waiting_of(s, 4, arguments, n);
+    const waiting_object *w = waiting_of(s, 3, arguments, n);
     PyObject *entry, *result = NULL;
 
     if (w == NULL) {

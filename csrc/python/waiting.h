@@ -19,7 +19,7 @@ int waiting_begin(PyObject *module, kept *s);
 /* What was received is a body; or, of a message that other members of its group get as well, a
  * copy of the message that one of them had, or a tuple of the body. */
 
-/* stand(waiting, channel, loop, place): what was received; or an int: what else ashm_receive()
+/* stand(waiting, channel, place): what was received; or an int: what else ashm_receive()
  * returns; or, where the channel is empty, into the empty list `place` it has put the entry,
  * the watch and a future: to await, with None; or for go_on() to go on with, with whether the
  * bell was rung meanwhile. None with nothing in the place: the wait is to be made otherwise. */

@@ -71,8 +71,8 @@ def test_a_capacity_is_not_cut_to_fit(capacity):
         (_calls.ready, ("", [])),
         (_calls.arm, ("",)),
         (_calls.check, ("body",)),
-        (_calls.stand, (WAITING, "a", None, [])),
-        (_calls.stand, (ENTRY, "a", None, [])),
+        (_calls.stand, (WAITING, "a", [])),
+        (_calls.stand, (ENTRY, "a", [])),
         (_calls.turn, (WAITING, [ENTRY, WATCH, None])),
         (_calls.turn, (None, [ENTRY, WATCH, None])),
         (_calls.step_out, (WAITING,)),
@@ -135,12 +135,12 @@ async def come_back(layer, channel, times):
 
 async def take_a_turn(prefix):
     layer = ShmChannelLayer(prefix=prefix)
-    receiver, loop = layer._receiver, asyncio.get_running_loop()
+    receiver = layer._receiver
     channel = await layer.new_channel()
     await come_back(layer, channel, 2)
 
     place: list[Any] = []
-    assert _calls.stand(receiver, channel, loop, place) is None
+    assert _calls.stand(receiver, channel, place) is None
     entry, watch, future = place
     assert (entry.channel, watch.inside, entry.inside) == (channel, 1, {future})
     assert _calls.turn(receiver, place) is None
