@@ -128,7 +128,9 @@ class Receiver(Waiting):
 
     def _reset(self) -> None:
         """Nobody waits: at first, and in a forked child, where no loop of the parent runs."""
-        self._lock = threading.Lock()  # over changes of the three tables
+        forget()
+        # Over changes of the three tables. Reentrant: a finalizer may run while it is held.
+        self._lock = threading.RLock()
         for entry in self._entries.values():  # a coroutine of the parent may yet end here
             entry.dropped = True
         # Entries stay for a while when nobody is inside: most come again. The tick drops those
@@ -323,7 +325,7 @@ class Receiver(Waiting):
         return renewed
 
     def _withdraw(self, entry: _Entry, future: Future) -> None:
-        """Natively the wait may be undone: do not wait for it."""
+        """Nobody awaits it any more."""
         with contextlib.suppress(ValueError):  # it was popped when it was woken
             entry.futures.remove(future)
 
@@ -334,8 +336,7 @@ class Receiver(Waiting):
         is_ours = self._entries.get(entry.channel) is entry  # and not of before a fork
         if self._closed or not is_ours:
             return
-        with contextlib.suppress(ValueError):
-            entry.futures.remove(future)
+        self._withdraw(entry, future)
         if not entry.inside:
             self._unwait(entry)
             self._nudge(entry, None)
@@ -588,6 +589,7 @@ class Receiver(Waiting):
             watch.tick = watch.loop.call_later(TICK, self._on_tick, watch)
 
     def _unwatch(self, watch: _Watch) -> None:
+        forget()  # there may be no tick any more
         if watch.descriptor >= 0:
             watch.loop.remove_reader(watch.descriptor)
             watch.descriptor = -1
@@ -607,11 +609,11 @@ class Receiver(Waiting):
 
     def _on_tick(self, watch: _Watch) -> None:
         watch.tick = None
+        forget()  # messages that the members of a group have got by now
         if watch.inside == 0:
             self._unwatch(watch)
             return
         watch.tick = watch.loop.call_later(TICK, self._on_tick, watch)
-        forget()  # messages that the members of a group have got by now
         # Mostly there is nothing to do, and after so long a sleep each call costs.
         if watch.woken:  # it was a signal's handler that ended the call that was to come
             watch.loop.call_soon(self._let_run, watch)
@@ -659,6 +661,7 @@ class Receiver(Waiting):
     def close(self) -> None:
         """Let those that wait raise LayerClosed. The attachment is closed after this."""
         self._closed = True
+        forget()
         self._in_each_loop(self._unwatch)
         self._wake_all()
 

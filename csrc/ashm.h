@@ -163,7 +163,8 @@ ASHM_API int ashm_receive(ashm *handle, const char *channel, size_t channel_leng
                           unsigned flags, uint64_t cookie, void *buffer, size_t size,
                           ashm_received *out);
 
-/* The same, by a way that no other thread uses meanwhile. */
+/* The same, by a way that no other thread uses meanwhile. Once it is known, whether the name is
+ * a good one is not looked at again. */
 ASHM_API int ashm_receive_by(ashm *handle, ashm_way *way, const char *channel,
                              size_t channel_length, unsigned flags, uint64_t cookie,
                              void *buffer, size_t size, ashm_received *out);
@@ -412,8 +413,8 @@ ASHM_API int ashm_see_locks(ashm_observer *observer, ashm_seen_lock *out, size_t
 ASHM_API void ashm_blame(ashm *handle, int *pid, const char **lock);
 
 /* `hook` is called, in the thread of the operation, before an operation sleeps or does what
- * takes long; maybe more than once, and with locks held: it must not wait. Set before the first
- * operation, for all handles; NULL: none. */
+ * takes long; maybe more than once, and with locks held: it takes no longer than it takes a
+ * thread to come to run, and uses nothing of this. For all handles; NULL: none. */
 ASHM_API void ashm_on_linger(void (*hook)(void));
 
 /* For tests: run this handle on a clock that stands at `now`; 0: the real one. */

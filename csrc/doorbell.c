@@ -6,11 +6,22 @@
 
 #include "datagram.h"
 #include "fifo.h"
+#include "linger.h"
 
 static atomic_u64 *
 word_of(const ashm *a, uint32_t slot)
 {
     return &handle_slot(a, slot)->bell;
+}
+
+/* Whoever has them may be making one, or ringing it. */
+static void
+lock_bells(own_process *own)
+{
+    if (pthread_mutex_trylock(&own->bells) != 0) {
+        linger();
+        pthread_mutex_lock(&own->bells);
+    }
 }
 
 /* ---- the primitive: by what the segment is ---- */
@@ -75,7 +86,7 @@ write_to(ashm *a, uint32_t slot)
 {
     int fd;
 
-    pthread_mutex_lock(&a->own->bells);
+    lock_bells(a->own);
     if ((fd = peer_bell(a, slot)) >= 0) {
         while (write(fd, "", 1) < 0 && errno == EINTR) {
         }
@@ -116,7 +127,7 @@ doorbell_open(ashm *a, int *fd)
     own_process *own = a->own;
     int rc = 0;
 
-    pthread_mutex_lock(&own->bells);
+    lock_bells(own);
     if (!has_bell(own)) {
         rc = open_bell(a);
     }
@@ -164,7 +175,7 @@ doorbell_drain(ashm *a)
     own_process *own = a->own;
     char bytes[4096];
 
-    pthread_mutex_lock(&own->bells); /* another thread may be closing it */
+    lock_bells(own); /* another thread may be closing it */
     if (has_bell(own)) {
         /* More bytes than these, or more datagrams: it stays readable, and we come again. */
         while (read(own->bell - 1, bytes, sizeof bytes) < 0 && errno == EINTR) {
@@ -178,7 +189,7 @@ doorbell_close(ashm *a)
 {
     own_process *own = a->own;
 
-    pthread_mutex_lock(&own->bells);
+    lock_bells(own);
     if (has_bell(own)) {
         close(own->bell - 1);
     }

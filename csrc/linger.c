@@ -1,20 +1,23 @@
 /* linger.c: see linger.h. */
 #include "linger.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 
-static void (*called)(void); /* set before the first operation */
+static _Atomic(void (*)(void)) called;
 
 void
 linger(void)
 {
-    if (called != NULL) {
-        called();
+    void (*hook)(void) = atomic_load_explicit(&called, memory_order_relaxed);
+
+    if (hook != NULL) {
+        hook();
     }
 }
 
 void
 linger_call(void (*hook)(void))
 {
-    called = hook;
+    atomic_store_explicit(&called, hook, memory_order_relaxed);
 }

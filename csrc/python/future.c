@@ -34,19 +34,16 @@ take_callback(future_object *future, PyObject **context)
     return callback;
 }
 
-int
+void
 future_run(const kept *s, future_object *future)
 {
-    PyObject *context, *callback = take_callback(future, &context), *result;
+    PyObject *context, *callback = take_callback(future, &context);
 
-    if (callback == NULL) {
-        return 0;
+    if (callback != NULL) {
+        Py_DecRef(PyObject_CallMethodObjArgs(context, s->run, callback, future, NULL));
+        Py_DecRef(callback);
+        Py_DecRef(context);
     }
-    result = PyObject_CallMethodObjArgs(context, s->run, callback, future, NULL);
-    Py_DecRef(result);
-    Py_DecRef(callback);
-    Py_DecRef(context);
-    return result != NULL ? 0 : -1;
 }
 
 /* loop.call_soon(callback, future, context=context) */

@@ -28,7 +28,8 @@ PyObject *future_new(const kept *s, PyObject *loop);
 /* It is done, without having its task go on: false if it was done already. */
 int future_settle(future_object *future);
 
-/* Have the task of one that is done go on, here and now. -1: what the loop is to be told. */
-int future_run(const kept *s, future_object *future);
+/* Have the task of one that is done go on, here and now. What it raises the loop is to be told.
+ */
+void future_run(const kept *s, future_object *future);
 
 #endif

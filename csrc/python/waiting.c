@@ -73,16 +73,24 @@ static PyMemberDef waiting_members[] = {
 
 /* ---- what is received ---- */
 
+/* Are there others who may get the same? And is there a tick, by which it is forgotten? */
+static int
+may_keep(const waiting_object *w)
+{
+    return PyDict_Size(w->entries) > 1 && PyDict_Size(w->watches) > 0;
+}
+
 /* As calls_receive(); the entry, if there is one, knows the way. */
 static PyObject *
-receive(const kept *s, reception *r, entry_object *entry, ashm_received *out)
+receive(const kept *s, const waiting_object *w, reception *r, entry_object *entry,
+        ashm_received *out)
 {
     PyObject *found;
 
     if (entry != NULL) {
         r->way = entry->way;
     }
-    found = calls_receive(s, r, out);
+    found = calls_receive(may_keep(w) ? s : NULL, r, out);
     if (entry != NULL) {
         entry->way = r->way;
     }
@@ -324,12 +332,16 @@ look(const kept *s, const waiting_object *w, entry_object *entry, PyObject *chan
     reception r = {.handle = handle_of(w)};
     ashm_received out;
 
+    if (entry != NULL) {
+        channel =
+            entry->channel; /* the way is of this str, and not of any that says it is equal */
+    }
     r.name = PyUnicode_AsUTF8AndSize(channel, &r.name_length);
     if (r.name == NULL) {
         PyErr_Clear();
         return PyLong_FromLong(ASHM_BAD_NAME);
     }
-    return receive(s, &r, entry, &out);
+    return receive(s, w, &r, entry, &out);
 }
 
 /* As _take() of _receiver.py does it. */
@@ -347,7 +359,7 @@ take(const kept *s, const waiting_object *w, const place *p, ashm_received *out)
     }
     r.flags = ASHM_WAIT | (unsigned)entry->stay | (others ? ASHM_OTHERS : 0);
     r.name = PyUnicode_AsUTF8AndSize(entry->channel, &r.name_length);
-    found = r.name != NULL ? receive(s, &r, entry, out) : NULL;
+    found = r.name != NULL ? receive(s, w, &r, entry, out) : NULL;
     if (found == NULL || !is_received(found)) {
         return found;
     }
@@ -591,7 +603,7 @@ waiting_run(PyObject *module, PyObject *object)
     for (Py_ssize_t n = PyObject_Size(woken); n > 0 && PyObject_Size(woken) > 0; n--) {
         future = PyObject_CallFunctionObjArgs(s->popleft, woken, NULL);
         if (future != NULL && is_future(s, future)) {
-            (void)future_run(s, (future_object *)future);
+            future_run(s, (future_object *)future);
         }
         Py_DecRef(future);
         if (PyErr_Occurred() != NULL) {

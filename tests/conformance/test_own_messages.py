@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+import pytest_asyncio
 
-from asgi_shm import _receiver
+from asgi_shm import ShmChannelLayer, _receiver
 from asgi_shm import layer as layer_module
 from asgi_shm._calls import forget, keep
 from asgi_shm.serializers import pack
@@ -56,9 +57,9 @@ async def test_bodies_that_differ_in_a_byte_are_not_taken_for_one_another(layer)
         assert [await soon(layer.receive(channel)) for _ in messages] == messages
 
 
-@pytest.fixture
-def unpacked(monkeypatch):
-    """The bodies that were unpacked and not copied."""
+@pytest_asyncio.fixture
+async def unpacked(layer, monkeypatch):
+    """The bodies that were unpacked and not copied, while others wait in this loop."""
     bodies = []
 
     def unpack(body):
@@ -68,7 +69,11 @@ def unpacked(monkeypatch):
     unpack_shared = layer_module.unpack_shared
     monkeypatch.setattr(layer_module, "unpack_shared", unpack)
     forget()
-    return bodies
+    waiting = [asyncio.create_task(layer.receive(await layer.new_channel())) for _ in range(2)]
+    await asyncio.sleep(0)
+    yield bodies
+    for task in waiting:
+        task.cancel()
 
 
 @pytest.mark.in_memory_differs("it copies what the sender has")
@@ -80,17 +85,19 @@ async def test_one_unpacks_for_all_but_the_last(layer, unpacked):
     assert len(unpacked) == 1
 
 
-@pytest.mark.in_memory_differs("it copies what the sender has")
-async def test_the_tick_forgets_what_was_kept(layer, unpacked, monkeypatch):
+@pytest.fixture
+def short_tick(monkeypatch):
     monkeypatch.setattr(_receiver, "TICK", 0.01)
+
+
+@pytest.mark.in_memory_differs("it copies what the sender has")
+async def test_the_tick_forgets_what_was_kept(short_tick, layer, unpacked):
     channels = await members_of(layer, "group")
-    waiting = asyncio.create_task(layer.receive(await layer.new_channel()))
     for _ in range(2):
         await layer.group_send("group", {"type": "test", "forgotten": True})
         for channel in channels:
             await soon(layer.receive(channel))
         await asyncio.sleep(0.05)
-    waiting.cancel()
     assert len(unpacked) == 2
 
 
@@ -105,3 +112,16 @@ async def test_no_more_is_kept_than_a_few_channels_hold(layer, unpacked):
         for channel in channels:
             assert await soon(layer.receive(channel)) == messages[number]
     assert unpacked == [pack(messages[0])]
+
+
+@pytest.mark.one_prefix
+@pytest.mark.in_memory_differs("it copies what the sender has")
+async def test_nothing_is_kept_where_nobody_else_waits(layer, unpacked):
+    channels = await members_of(layer, "group")
+    alone = ShmChannelLayer(prefix=layer.config.prefix)  # its process has no other channel
+    channels.append(await alone.new_channel())
+    await layer.group_add("group", channels[-1])
+    await alone.group_send("group", {"type": "test", "alone": True})
+    assert await soon(alone.receive(channels[-1])) == {"type": "test", "alone": True}
+    assert unpacked == []
+    await alone.close()

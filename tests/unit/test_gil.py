@@ -48,6 +48,10 @@ def standing(layer: Layer) -> Layer:
     return layer
 
 
+# The first messages are long: a process attaches, and the segment gets memory.
+FIRST = 10
+
+
 @pytest.fixture
 def other() -> Iterator[Other]:
     interval = sys.getswitchinterval()
@@ -62,8 +66,9 @@ async def test_sending_and_receiving_keeps_it(prefix: str, other: Other) -> None
     layer = standing(ShmChannelLayer(prefix=prefix))
     channel = await layer.new_channel()
     await layer.group_add("group", channel)
-    before = other.turns
-    for _ in range(1000):
+    for number in range(1000):
+        if number == FIRST:
+            before = other.turns
         await layer.send(channel, MESSAGE)
         await layer.receive(channel)
         await layer.group_send("group", MESSAGE)
@@ -75,8 +80,9 @@ async def test_sending_and_receiving_keeps_it(prefix: str, other: Other) -> None
 def test_the_synchronous_layer_keeps_it(prefix: str, other: Other) -> None:
     layer = standing(SyncShmChannelLayer(prefix=prefix))
     channel = layer.new_channel()
-    before = other.turns
-    for _ in range(1000):
+    for number in range(1000):
+        if number == FIRST:
+            before = other.turns
         layer.send(channel, MESSAGE)
         layer.receive([channel])
     assert other.turns == before
@@ -85,7 +91,7 @@ def test_the_synchronous_layer_keeps_it(prefix: str, other: Other) -> None:
 
 def test_a_large_message_lets_others_run(prefix: str, other: Other) -> None:
     layer = standing(SyncShmChannelLayer(prefix=prefix, max_message_size=10_000_000))
-    layer.send("channel", MESSAGE)
+    layer.send("channel", LARGE)
     layer.receive(["channel"])
     end = time.monotonic() + TIMEOUT
     by_send = by_receive = 0
