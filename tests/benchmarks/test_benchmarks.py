@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 
 import pytest
 
-from benchmarks import publish, report, runner
+from benchmarks import instructions, publish, report, runner
 from benchmarks.contenders import BASELINE, KNOWN, Contender, chosen
 from benchmarks.layers import OURS, LayerSpec, Unsuitable
 from benchmarks.plan import Plan, workloads
@@ -16,7 +18,7 @@ from benchmarks.servers import SERVERS, Rack, Server
 from benchmarks.store import CellKey, Results
 from benchmarks.targets import verdicts
 from benchmarks.workloads import WORKLOADS
-from tests.support import SHM, leftovers
+from tests.support import SHM, TIMEOUT, leftovers
 
 NOWHERE = Contender("nowhere", "a layer of nowhere", LayerSpec("nowhere_at_all.Layer"))
 NO_SERVER = Contender("no_server", "a layer with no server", LayerSpec(OURS), "none")
@@ -287,3 +289,9 @@ def test_a_workload_that_does_not_exist_is_an_error():
     assert workloads(["stream"]) == ("stream_100", "stream_10k", "stream_1m")
     with pytest.raises(SystemExit, match="no workload nothing"):
         workloads(["nothing"])
+
+
+@pytest.mark.parametrize("case", instructions.CASES)
+def test_each_case_whose_instructions_are_counted_runs(case):
+    command = [sys.executable, "-m", "benchmarks.instructions", case, "2"]
+    subprocess.run(command, check=True, timeout=TIMEOUT)
