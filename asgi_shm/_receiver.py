@@ -150,13 +150,13 @@ class Receiver(Waiting):
         """
         loop = asyncio.get_running_loop()
         future = Future(loop)
+        watch = self._watches.get(loop) or self._add_watch(loop)
         entry = self._entries.get(channel)
         if entry is not None:
             entry.inside.add(future)
             entry.stay = STAY
         if entry is None or entry.dropped:  # read after the add: see _drop_idle_entries()
             entry = self._enter(channel, future)
-        watch = self._watches.get(loop) or self._add_watch(loop)
         watch.inside += 1
         place: Place = [entry, watch, future]
         try:
@@ -312,8 +312,9 @@ class Receiver(Waiting):
     def _add_watch(self, loop: asyncio.AbstractEventLoop) -> _Watch:
         watch = _Watch(loop)
         with self._lock:
-            for other in [other for other in self._watches if other.is_closed()]:
-                del self._watches[other]
+            for other in tuple(self._watches):
+                if other.is_closed():
+                    self._watches.pop(other, None)
             self._watches[loop] = watch
         return watch
 
@@ -466,14 +467,13 @@ class Receiver(Waiting):
                 self._let_run_soon(watch)
 
     def _arm(self, watch: _Watch) -> None:
-        watch.arming = False
-        if self._closed:
-            return
         try:
-            rung = self._attachment.arm()
+            rung = not self._closed and self._attachment.arm()
         except AsgiShmError as error:
+            watch.arming = False
             self._fail(error, watch)
             return
+        watch.arming = False  # not before: a signal's handler may have ended it
         if rung:  # the loop has more to do than this: not at once
             self._dispatch_soon(watch)
         else:

@@ -102,29 +102,6 @@ spin(const lock_party *party, lock_shm *lock)
     return false;
 }
 
-/* So long who waits for a process's mailbox looks on before it sleeps. Its owner may be
- * delivering broadcasts, and lets in who is seen to wait; to be woken for that takes longer
- * than the owner waits, on a machine whose other processor sleeps. */
-#define LOOKING_TIME (NS_PER_MS / 5)
-
-static bool
-look_on(const lock_party *party, lock_shm *lock, uint64_t until)
-{
-    do {
-        uint64_t word = load_relaxed64(&lock->word);
-
-        if (word == 0) {
-            if (cas_acquire64(&lock->word, 0, party->owner | LOCK_WAITERS)) {
-                return true;
-            }
-        } else if (!(word & LOCK_WAITERS) && !SABOTAGE(NO_W)) {
-            (void)cas_acquire64(&lock->word, word, word | LOCK_WAITERS);
-        }
-        cpu_relax();
-    } while (clock_monotonic() < until);
-    return false;
-}
-
 static int
 wait_for(lock_party *party, lock_shm *lock, const char *what)
 {
@@ -140,9 +117,6 @@ wait_for(lock_party *party, lock_shm *lock, const char *what)
     linger();
     now = clock_monotonic();
     deadline = wait_until(party, lock, now);
-    if (what == LOCK_MAILBOX && now < deadline && look_on(party, lock, now + LOOKING_TIME)) {
-        return 0;
-    }
     slice_end = now + slice < deadline ? now + slice : deadline;
     for (;;) {
         word = load_relaxed64(&lock->word); /* the CAS below decides */

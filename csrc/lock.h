@@ -7,7 +7,7 @@
  *    | generation | zero |  slot  | lane  | W |
  *
  * One compare-and-swap from 0 takes it; an exchange with 0 gives it back. W says
- * that somebody waits, and may sleep on the named semaphore. The semaphore is a place to
+ * that somebody may sleep on the named semaphore. The semaphore is a place to
  * sleep and nothing else: ownership never depends on it, so a post that is lost
  * (its poster was killed) costs its waiter one slice of time, and one too many
  * wakes somebody who looks at the word and sleeps again.

@@ -10,9 +10,9 @@
  * and the end of the transaction. */
 enum { MEMBER_ROOM = 64 };
 
-/* Deliveries take some 100 ns each. Who waits for a mailbox that is being settled is let in
- * after a stretch of them; so often, that one who sends on and on does not keep us here. */
-enum { STRETCH = 512, STRETCHES = 64, LONG = 2048 };
+/* Who waits for a mailbox that is being settled is let in after so many deliveries, a fraction
+ * of a millisecond; so often, that one who sends on and on does not keep us here. */
+enum { STRETCH = 2048, STRETCHES = 16 };
 
 /* Under the lock, so relaxed; without it they are a hint, made sure under it. */
 static uint32_t
@@ -176,19 +176,19 @@ settle_first(tx *t, ashm_delivery *report)
 static int
 settle(tx *t, ashm_delivery *last, unsigned stretches)
 {
-    uint64_t deliveries = 0, let_in_at = 0;
+    uint64_t deliveries = 0;
     int rc;
 
     while (broadcasts(t) != 0) {
-        if (deliveries + group_at(t, first_broadcast(t)->group)->count >= LONG) {
+        if (deliveries + group_at(t, first_broadcast(t)->group)->count >= STRETCH) {
             linger();
         }
         if ((rc = settle_first(t, last)) != 0) {
             return rc;
         }
         deliveries += last->delivered + last->full;
-        if (deliveries - let_in_at >= STRETCH && stretches > 0) {
-            let_in_at = deliveries;
+        if (deliveries >= STRETCH && stretches > 0) {
+            deliveries = 0;
             stretches--;
             if ((rc = tx_let_in(t)) != 0) {
                 return rc;

@@ -5,8 +5,6 @@
 #include <fcntl.h>
 #include <string.h>
 
-#include "linger.h"
-
 enum { EXTENT = 64 }; /* pages that get memory at once: 256 KiB */
 
 int
@@ -42,7 +40,6 @@ extend(tx *t, enum section section, uint32_t want)
         tx_fault(t, ASHM_CORRUPT);
         return false;
     }
-    linger();
     rc = segment_allocate(a, a->map.section[section].records + from * sizeof(page_shm),
                           (to - from) * sizeof(page_shm));
     if (rc == 0) {

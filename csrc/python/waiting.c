@@ -73,7 +73,8 @@ static PyMemberDef waiting_members[] = {
 
 /* ---- what is received ---- */
 
-/* Are there others who may get the same? And is there a tick, by which it is forgotten? */
+/* Are there others who may get the same? And has somebody waited, so that there is a tick by
+ * which it is forgotten? If its loop is closed before, that is that of the next who waits. */
 static int
 may_keep(const waiting_object *w)
 {
@@ -381,7 +382,9 @@ take(const kept *s, const waiting_object *w, const place *p, ashm_received *out)
     return found;
 }
 
-/* For one where there was none: wait as go_on() of _receiver.py does, or leave it to that. */
+/* For one where there was none: wait as go_on() of _receiver.py does, or leave it to that. The
+ * same holds of what is allocated between the look at `dropped` and go_inside(), and between
+ * the last look at `missed` and line_up(). */
 static PyObject *
 enter(const kept *s, const waiting_object *w, const place *p, PyObject *list)
 {

@@ -65,9 +65,6 @@ test_what_is_done_at_once(void)
     char own[ASHM_NAME_MAX + 1];
 
     own_channel(a, "x", own);
-    OK(join(a, "room", own)); /* the first take memory for the segment */
-    OK(tell(b, "room", "one"));
-    EXPECT_TEXT(take(a, own), "one");
     EXPECT_EQ(LINGERS(wait_for(a, own, 1)), 0);
     EXPECT_EQ(LINGERS(join(a, "room", own)), 0);
     EXPECT_EQ(LINGERS(put(b, own, "one")), 0);
@@ -101,17 +98,6 @@ test_the_first_operation_of_a_process(void)
 }
 
 static void
-test_who_needs_memory_for_the_segment(void)
-{
-    segment s;
-    ashm *a = fixture_begin(&s);
-
-    EXPECT(LINGERS(put(a, "work", "one")) > 0);
-    EXPECT_EQ(LINGERS(put(a, "work", "two")), 0);
-    fixture_end(&s, a);
-}
-
-static void
 test_who_waits_for_a_lock(void)
 {
     segment s;
@@ -119,7 +105,6 @@ test_who_waits_for_a_lock(void)
     tx t;
 
     a->lock_wait_ns = NS_PER_MS;
-    OK(put(a, "work", "first"));
     lane_open(b, &t);
     EXPECT(tx_memory(&t));
     EXPECT(LINGERS(put(a, "work", "one")) > 0);
@@ -138,7 +123,6 @@ test_who_waits_for_a_lane(void)
     tx t[LANES];
 
     a->lock_wait_ns = NS_PER_MS;
-    OK(put(a, "work", "first"));
     for (int i = 0; i < LANES; i++) {
         lane_open(a, &t[i]);
     }
@@ -204,7 +188,7 @@ test_who_delivers_to_many(void)
     enum { MEMBERS = 700 };
     segment s;
     ashm *a = fixture_begin(&s), *b = segment_open(&s);
-    char own[ASHM_NAME_MAX + 1], suffix[8];
+    char own[ASHM_NAME_MAX + 1], suffix[12];
 
     for (int i = 0; i < MEMBERS; i++) {
         snprintf(suffix, sizeof suffix, "%d", i);
@@ -229,7 +213,6 @@ main(void)
     ashm_on_linger(count);
     RUN(test_what_is_done_at_once);
     RUN(test_the_first_operation_of_a_process);
-    RUN(test_who_needs_memory_for_the_segment);
     RUN(test_who_waits_for_a_lock);
     RUN(test_who_waits_for_a_lane);
     RUN(test_who_looks_after_the_segment);

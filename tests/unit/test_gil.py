@@ -48,8 +48,8 @@ def standing(layer: Layer) -> Layer:
     return layer
 
 
-# The first messages are long: a process attaches, and the segment gets memory.
-FIRST = 10
+# The first operation is long: the process attaches.
+FIRST = 1
 
 
 @pytest.fixture
