@@ -135,6 +135,7 @@ def circumstances(results: Results) -> list[str]:
             " of a workload one after the other; medians of the runs, ratios within a run;"
             f" what takes more than {SLOW_SECONDS:.0f} s, with its preparation, is run once"
         ),
+        *_cut_short(results),
         _disturbance(list(results.yardsticks_ns())),
         *(f"{name}: {value}" for name, value in results.header["machine"].items()),
         *(
@@ -149,6 +150,18 @@ def circumstances(results: Results) -> list[str]:
 def _repetitions(results: Results) -> int:
     """How many there were, which may be less than were planned."""
     return max((len(outcomes) for outcomes in results.cells.values()), default=0)
+
+
+def _cut_short(results: Results) -> list[str]:
+    """Say that the last of the repetitions was ended before its time, if it was."""
+    most = _repetitions(results)
+    fewer = sum(
+        len(outcomes) < most
+        and all(outcome.get("took", 0) <= SLOW_SECONDS for outcome in outcomes.values())
+        for outcomes in results.cells.values()
+    )
+    share = f"{fewer} of {len(results.cells)}"
+    return [f"{share} were run once less: the last repetition was cut short"] if fewer else []
 
 
 def markdown(results: Results) -> str:

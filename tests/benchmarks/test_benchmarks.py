@@ -183,6 +183,16 @@ def test_no_repetition_is_begun_that_would_end_too_late(prefix, tmp_path):
     assert told[-1].endswith("no time for repetition 2")
 
 
+def test_a_run_that_was_cut_short_says_so(prefix, tmp_path):
+    results, _ = run_cells(plan(ours(prefix), repetitions=2), tmp_path / "cut.jsonl")
+    assert "cut short" not in "".join(report.circumstances(results))
+
+    del results.cells[cell("send_receive")][1]
+
+    share = f"1 of {len(results.cells)} were run once less: the last repetition was cut short"
+    assert share in "".join(report.circumstances(results))
+
+
 def test_nothing_is_left_in_shared_memory(prefix, tmp_path):
     run_cells(plan(ours(prefix), keys=("queue", "memory")), tmp_path / "left.jsonl")
 
