@@ -130,9 +130,9 @@ async def test_nothing_is_kept_where_nobody_else_waits(layer, unpacked):
 @pytest.mark.in_memory_differs("it copies what the sender has")
 async def test_a_layer_that_is_closed_forgets_what_was_kept(layer, unpacked):
     channels = await members_of(layer, "group")
-    for _ in range(2):
+    for other in [ShmChannelLayer(prefix=None) for _ in range(2)]:
         await layer.group_send("group", {"type": "test", "closed": True})
         for channel in channels:
             await soon(layer.receive(channel))
-        await ShmChannelLayer(prefix=None).close()
+        await other.close()
     assert len(unpacked) == 2
