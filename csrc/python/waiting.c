@@ -333,9 +333,8 @@ look(const kept *s, const waiting_object *w, entry_object *entry, PyObject *chan
     reception r = {.handle = handle_of(w)};
     ashm_received out;
 
-    if (entry != NULL) {
-        channel =
-            entry->channel; /* the way is of this str, and not of any that says it is equal */
+    if (entry != NULL) { /* the way is of its str, and not of any that says it is equal */
+        channel = entry->channel;
     }
     r.name = PyUnicode_AsUTF8AndSize(channel, &r.name_length);
     if (r.name == NULL) {
