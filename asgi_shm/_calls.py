@@ -14,22 +14,22 @@ they have nothing better:
 
 `check(body)` returns a code of body.h.
 
-`keep(body, message)` and `forget()`: csrc/python/copies.h.
+`pack(message)` and `unpack(body)` are those of serializers.py, which tells
+`serialize_with(packer, unpackb, pack_otherwise, unpack_otherwise)` how.
+
+`forget()`: csrc/python/copies.h.
 
 `Entry`, `Watch` and `Waiting` are bases of the classes of _receiver.py, and `Handles` of what
 has its handle. These are the shortest ways through it, which csrc/python/waiting.h describes:
 
-- `stand(waiting, channel, place)`: what was received; or a code; or, of an empty channel,
+- `stand(waiting, channel, place)`: the message received; or a code; or, of an empty channel,
   None, where `place` has what to await, or has nothing; or whether the bell was rung meanwhile,
   where `place` has what to go on with
-- `turn(waiting, place)`: what was received, and the place is empty; or whether the bell was
+- `turn(waiting, place)`: the message received, and the place is empty; or whether the bell was
   rung, if known
 - `step_out(waiting, place)`: nobody waits in the place, which is empty
 - `wake(waiting, cookies, watch)`, which takes cookies off the list: how many
 - `run(watch)`: the tasks of those that were woken so go on
-
-What was received is a body; or, of a message that other members of its group get as well, a
-copy of the message that one of them had, or a tuple of the body.
 
 A coroutine that waits for a channel awaits a `Future`: csrc/python/future.h.
 
@@ -60,14 +60,16 @@ __all__ = [
     "check",
     "forget",
     "group_send",
-    "keep",
+    "pack",
     "ready",
     "run",
     "send",
+    "serialize_with",
     "stand",
     "step_out",
     "take",
     "turn",
+    "unpack",
     "wait",
     "wake",
 ]
@@ -99,8 +101,8 @@ if TYPE_CHECKING:
         def set_result(self, result: None, /) -> None: ...
         def set_exception(self, error: BaseException, /) -> None: ...
 
-    # A body, or what there is of a group's message that others get as well.
-    Received: TypeAlias = bytes | dict[str, Any] | tuple[bytes]
+    Message: TypeAlias = dict[str, Any]
+    Buffer: TypeAlias = bytes | bytearray | memoryview
     Place: TypeAlias = list[Any]  # where a coroutine waits: entry, watch, future; or empty
 
     class Entry:
@@ -146,10 +148,22 @@ wait: Final[Callable[[int, str, int, int], tuple[bytes | None, bool] | int]] = _
 ready: Final[Callable[[int, list[int]], int]] = _calls.ready
 arm: Final[Callable[[int], bool | int]] = _calls.arm
 check: Final[Callable[[bytes], int]] = _calls.check
-keep: Final[Callable[[bytes, dict[str, Any]], None]] = _calls.keep
+serialize_with: Final[
+    Callable[
+        [
+            type,
+            Callable[[Buffer], Any],
+            Callable[[Message, bytes | None], bytes],
+            Callable[[Buffer], Message],
+        ],
+        None,
+    ]
+] = _calls.serialize_with
+pack: Final[Callable[[Message], bytes]] = _calls.pack
+unpack: Final[Callable[[Buffer], Message]] = _calls.unpack
 forget: Final[Callable[[], None]] = _calls.forget
-stand: Final[Callable[[Waiting, str, Place], Received | int | bool | None]] = _calls.stand
-turn: Final[Callable[[Waiting, Place], Received | bool | None]] = _calls.turn
+stand: Final[Callable[[Waiting, str, Place], Message | int | bool | None]] = _calls.stand
+turn: Final[Callable[[Waiting, Place], Message | bool | None]] = _calls.turn
 step_out: Final[Callable[[Waiting, Place], None]] = _calls.step_out
 wake: Final[Callable[[Waiting, list[int], Watch], int]] = _calls.wake
 run: Final[Callable[[Watch], None]] = _calls.run

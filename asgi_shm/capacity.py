@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable, Mapping
-from functools import lru_cache, partial
+from collections.abc import Mapping
 from typing import Final, TypeAlias, TypeGuard
 
 from .errors import ConfigError
@@ -68,26 +67,24 @@ def _compile(option: str, pattern: object) -> re.Pattern[str]:
         raise ConfigError(f"{option}[{pattern!r}]", pattern, f"a glob ({error})") from error
 
 
-class CapacityRules:
+class CapacityRules(dict[str, int]):
     """The capacity of each channel: that of the first pattern that matches, else the default.
 
     `capacity_for(name)` takes a full channel name. A glob must match all of it, a regular
-    expression its start. Any thread may call it; the latest answers are remembered.
+    expression its start. Any thread may call it. The dict has the answers that are remembered.
     """
 
-    __slots__ = ("capacity_for", "default")
-
-    capacity_for: Callable[[str], int]
-
     def __init__(self, default: int, channel_capacity: Compiled = ()) -> None:
-        self.default = default
-        self.capacity_for = lru_cache(REMEMBERED)(
-            partial(_first_match, channel_capacity, default)
-        )
+        super().__init__()
+        self._default = default
+        self._rules = channel_capacity
 
+    capacity_for = dict.__getitem__
 
-def _first_match(rules: Compiled, default: int, name: str) -> int:
-    for pattern, capacity in rules:
-        if pattern.match(name):
-            return capacity
-    return default
+    def __missing__(self, name: str) -> int:
+        found = (capacity for pattern, capacity in self._rules if pattern.match(name))
+        capacity = next(found, self._default)
+        if len(self) >= REMEMBERED:
+            self.clear()
+        self[name] = capacity
+        return capacity

@@ -17,7 +17,7 @@ from ._patience import Patience
 from ._presence import GroupEvent, Roll
 from ._receiver import GroupWatcher, Receiver
 from .errors import ChannelFull, LockTimeout, MemoryFull
-from .serializers import pack, unpack, unpack_shared
+from .serializers import pack, unpack
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable
@@ -142,22 +142,21 @@ class ShmChannelLayer(LayerBase, BaseChannelLayer):
         receiver = self._receiver
         place: Place = []
         try:
-            body = stand(receiver, channel, place)
+            message = stand(receiver, channel, place)
             if place:
-                if body is None:
+                if message is None:
                     await place[2]
-                    body = turn(receiver, place)
-                if body is None or isinstance(body, bool):
-                    body = await receiver.go_on(place, rung=body is True)
+                    message = turn(receiver, place)
+                if message is None or isinstance(message, bool):
+                    message = unpack(await receiver.go_on(place, rung=message is True))
         except BaseException:  # of a signal's handler, too, wherever it came from
             if place:
                 receiver.leave(place)
             raise
-        if isinstance(body, dict):  # a copy of what another member of its group has got
-            return body
-        if isinstance(body, tuple):  # which others are to get, too
-            return unpack_shared(*body)
-        if isinstance(body, int):  # refused: this says why, or tries again
+        if type(message) is dict:
+            return message
+        body = None
+        if message is not None:  # refused: this says why, or tries again
             body = await self._call(self._attachment.take, channel)
         if body is None:
             body = await receiver.wait(channel)

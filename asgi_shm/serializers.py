@@ -4,28 +4,33 @@ The specification's "Messages" section allows byte strings, text, integers of 64
 lists (tuples count as such), dicts with text keys, booleans and None. msgpack packs more than
 that without a word, so the packed bytes are checked natively, and only a message that fails
 is walked through here, to say what is wrong with it and where.
+
+- `pack(message)` returns `message` as bytes. Tuples become lists, and subclasses what they
+  derive from. Raises SerializationError, with the path to the value, for whatever the
+  specification does not allow in a message.
+- `unpack(body)` returns the message that `pack` made `body` of, as objects that nobody else
+  has. Raises SegmentCorrupt if nothing that `pack` returns looks like that.
+
+Both are native (csrc/python/packing.h), and leave what is unusual to the functions here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from reprlib import Repr
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, NoReturn
 
 from msgpack import ExtType, Packer, unpackb
 
 from ._ashm import lib
-from ._calls import check, keep
+from ._calls import check, pack, serialize_with, unpack
 from .errors import SegmentCorrupt, SerializationError
 
-__all__ = ["pack", "unpack", "unpack_shared"]
+__all__ = ["pack", "unpack"]
 
 _GOOD: Final = lib.ASHM_BODY_GOOD
 _BYTES: Final = lib.ASHM_BODY_BYTES
 
-# Packers that nobody uses now, since one is not reentrant; not those whose buffer has grown.
-_packers: Final[list[Packer]] = []
-_PACKED_MAX: Final = 65536
 # Beyond this the packer refuses.
 _DEPTH_MAX: Final = 511
 # Of a path that is longer, the middle is left out.
@@ -41,22 +46,16 @@ _TYPES: Final = (int, str, float, bytes, dict, list, tuple, type(None))
 _ALLOWED: Final = "None, bool, int, float, str, bytes, list, tuple, dict with str keys can"
 
 
-def pack(message: dict[str, Any]) -> bytes:
-    """Return `message` as bytes. Tuples become lists, and subclasses what they derive from.
+def _pack_otherwise(message: dict[str, Any], body: bytes | None) -> bytes:
+    """Return the body of a message that is unusual, or raise SerializationError.
 
-    Raises SerializationError, with the path to the value, for whatever the specification does
-    not allow in a message.
+    `body` is what the message was packed to, or None if it could not be.
     """
-    try:
-        packer = _packers.pop()
-    except IndexError:  # as many are in use as there are
-        packer = Packer()
-    try:
-        body: bytes = packer.pack(message)
-    except (TypeError, ValueError, OverflowError, BufferError) as error:
-        raise _complaint(message, str(error)) from None
-    if len(body) <= _PACKED_MAX:
-        _packers.append(packer)
+    if body is None:
+        try:
+            body = Packer().pack(message)
+        except (TypeError, ValueError, OverflowError, BufferError) as error:
+            raise _complaint(message, str(error)) from None
     verdict = check(body)
     if verdict == _GOOD:
         return body
@@ -65,28 +64,16 @@ def pack(message: dict[str, Any]) -> bytes:
     raise _complaint(message, "it changed while it was packed")
 
 
-def unpack(body: bytes | bytearray | memoryview) -> dict[str, Any]:
-    """Return the message that `pack` made `body` of, as objects that nobody else has.
-
-    Raises SegmentCorrupt if nothing that `pack` returns looks like that.
-    """
+def _unpack_otherwise(body: bytes | bytearray | memoryview) -> NoReturn:
+    """Say what is wrong with a body that is no message's."""
     try:
-        message = unpackb(body)
+        unpackb(body)
     except ValueError as error:
         raise SegmentCorrupt(f"a message is not in MessagePack: {error}") from error
-    if type(message) is not dict:
-        raise SegmentCorrupt("a message is not a dict")
-    return message
+    raise SegmentCorrupt("a message is not a dict")
 
 
-def unpack_shared(body: bytes) -> dict[str, Any]:
-    """Return what `unpack` does, and keep a copy for who gets an equal body in this process.
-
-    Until `_calls.forget`; and not of a large body.
-    """
-    message = unpack(body)
-    keep(body, message)
-    return message
+serialize_with(Packer, unpackb, _pack_otherwise, _unpack_otherwise)
 
 
 def _has_other_buffers(message: dict[str, Any]) -> bool:

@@ -11,6 +11,7 @@
  */
 #include "copies.h"
 #include "future.h"
+#include "packing.h"
 #include "waiting.h"
 
 #include "body.h"
@@ -320,7 +321,9 @@ static PyMethodDef functions[] = {
     {"ready", FAST(call_ready), NULL},
     {"arm", call_arm, METH_O, NULL},
     {"check", call_check, METH_O, NULL},
-    {"keep", FAST(copies_keep), NULL},
+    {"serialize_with", FAST(packing_serialize_with), NULL},
+    {"pack", packing_pack, METH_O, NULL},
+    {"unpack", packing_unpack, METH_O, NULL},
     {"forget", copies_forget, METH_NOARGS, NULL},
     {"stand", FAST(waiting_stand), NULL},
     {"turn", FAST(waiting_turn), NULL},

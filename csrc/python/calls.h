@@ -50,8 +50,9 @@ typedef struct reception {
     ashm_way way; /* the caller's own: other threads may run meanwhile */
 } reception;
 
-/* What waiting.h calls received, or with `s` of NULL a body always; None: the channel is empty;
- * or an int: what else ashm_receive() returns. */
+/* What was received: a body; or, with `s`, of a message that other members of its group get as
+ * well, a copy of the message that one of them had, or a tuple of the body. None: the channel
+ * is empty; or an int: what else ashm_receive() returns. */
 PyObject *calls_receive(const struct kept *s, reception *r, ashm_received *out);
 
 #endif

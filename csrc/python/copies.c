@@ -119,31 +119,17 @@ put(copied *places, PyObject *body, PyObject *message)
     Py_DecRef(last.message);
 }
 
-PyObject *
-copies_keep(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
+void
+copies_keep(kept *s, PyObject *body, PyObject *message)
 {
-    kept *s = PyModule_GetState(module);
-    PyObject *body, *copy;
-    size_t length;
+    size_t length = (size_t)PyBytes_Size(body);
+    PyObject *copy = length <= COPIES_BODY_MAX ? copy_of(message) : NULL;
 
-    if (!calls_have(2, n)) {
-        return NULL;
-    }
-    body = arguments[0];
-    if (!PyBytes_CheckExact(body) || !PyDict_CheckExact(arguments[1])) {
-        PyErr_SetString(PyExc_TypeError, "bytes and a dict are needed");
-        return NULL;
-    }
-    length = (size_t)PyBytes_Size(body);
-    if (length <= COPIES_BODY_MAX) {
-        copy = copy_of(arguments[1]);
-        if (copy == NULL) {
-            return NULL;
-        }
+    if (copy != NULL) {
         Py_IncRef(body);
         put(&s->copies[place_of(PyBytes_AsString(body), length)], body, copy);
     }
-    return calls_none();
+    PyErr_Clear();
 }
 
 PyObject *

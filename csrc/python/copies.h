@@ -16,8 +16,8 @@ enum { COPIES_BODY_MAX = 1024 }; /* larger bodies are not kept: bytes */
 /* A copy of the message that was kept with this body; or a tuple of the body. */
 PyObject *copies_received(const kept *s, const char *body, size_t length);
 
-/* keep(body, message): what was made of the body. */
-PyObject *copies_keep(PyObject *module, PyObject *const *arguments, Py_ssize_t n);
+/* Keep a copy of what was made of the body; none of a large body, or without memory. */
+void copies_keep(kept *s, PyObject *body, PyObject *message);
 
 /* forget(): all that was kept. */
 PyObject *copies_forget(PyObject *module, PyObject *ignored);

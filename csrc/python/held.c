@@ -107,10 +107,11 @@ kept_begin(kept *s)
     s->call_soon = PyUnicode_InternFromString("call_soon");
     s->context = PyUnicode_InternFromString("context");
     s->correct = PyUnicode_InternFromString("_correct");
+    s->pack = PyUnicode_InternFromString("pack");
     s->run = PyUnicode_InternFromString("run");
     return s->append != NULL && s->popleft != NULL && s->running_loop != NULL &&
                    s->cancelled != NULL && s->invalid_state != NULL && s->call_soon != NULL &&
-                   s->context != NULL && s->correct != NULL && s->run != NULL
+                   s->context != NULL && s->correct != NULL && s->pack != NULL && s->run != NULL
                ? 0
                : -1;
 }

@@ -33,7 +33,9 @@ typedef struct kept {
     PyObject *append, *popleft;                 /* methods of deques */
     PyObject *running_loop;                     /* the function of asyncio */
     PyObject *cancelled, *invalid_state;        /* errors */
-    PyObject *call_soon, *context, *correct, *run; /* names */
+    PyObject *call_soon, *context, *correct, *pack, *run; /* names */
+    PyObject *new_packer, *unpackb, *pack_otherwise, *unpack_otherwise; /* see packing.h */
+    PyObject *packer; /* one that nobody uses now, or NULL */
     copied copies[COPIES_SETS * COPIES_WAYS]; /* see copies.h */
 } kept;
 

@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "future.h"
+#include "packing.h"
 
 /* ---- what the classes of _receiver.py have ---- */
 
@@ -458,7 +459,7 @@ come_back(const kept *s, const waiting_object *w, entry_object *entry,
 PyObject *
 waiting_stand(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
 {
-    const kept *s = PyModule_GetState(module);
+    kept *s = PyModule_GetState(module);
     const waiting_object *w = waiting_of(s, 3, arguments, n);
     PyObject *entry, *result = NULL;
 
@@ -472,7 +473,7 @@ waiting_stand(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
         result = look(s, w, NULL, arguments[1]);
     }
     Py_DecRef(entry);
-    return result;
+    return packing_message(s, result);
 }
 
 /* ---- the turn ---- */
@@ -480,7 +481,7 @@ waiting_stand(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
 PyObject *
 waiting_turn(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
 {
-    const kept *s = PyModule_GetState(module);
+    kept *s = PyModule_GetState(module);
     const waiting_object *w = waiting_of(s, 2, arguments, n);
     ashm_received out = {.more = 0};
     PyObject *found;
@@ -499,7 +500,7 @@ waiting_turn(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
     }
     if (is_received(found)) {
         step_out(w, &p, arguments[1]);
-        return found;
+        return packing_message(s, found);
     }
     is_empty = found == Py_None;
     Py_DecRef(found);

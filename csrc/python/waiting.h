@@ -16,16 +16,13 @@
  * exception. */
 int waiting_begin(PyObject *module, kept *s);
 
-/* What was received is a body; or, of a message that other members of its group get as well, a
- * copy of the message that one of them had, or a tuple of the body. */
-
-/* stand(waiting, channel, place): what was received; or an int: what else ashm_receive()
+/* stand(waiting, channel, place): the message received; or an int: what else ashm_receive()
  * returns; or, where the channel is empty, into the empty list `place` it has put the entry,
  * the watch and a future: to await, with None; or for go_on() to go on with, with whether the
  * bell was rung meanwhile. None with nothing in the place: the wait is to be made otherwise. */
 PyObject *waiting_stand(PyObject *module, PyObject *const *arguments, Py_ssize_t n);
 
-/* turn(waiting, place): what was received, and the place is empty; or, without a change,
+/* turn(waiting, place): the message received, and the place is empty; or, without a change,
  * whether the bell was rung meanwhile, None for not knowing. */
 PyObject *waiting_turn(PyObject *module, PyObject *const *arguments, Py_ssize_t n);
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+import msgpack
 import pytest
 import pytest_asyncio
 
-from asgi_shm import ShmChannelLayer, _receiver
-from asgi_shm import layer as layer_module
-from asgi_shm._calls import forget, keep
-from asgi_shm.serializers import pack
+from asgi_shm import ShmChannelLayer, _receiver, serializers
+from asgi_shm._calls import forget, serialize_with
 from tests.support import soon
 
 COUNT = 5
@@ -57,32 +56,38 @@ async def test_bodies_that_differ_in_a_byte_are_not_taken_for_one_another(layer)
         assert [await soon(layer.receive(channel)) for _ in messages] == messages
 
 
+def unpack_with(unpackb):
+    serialize_with(
+        msgpack.Packer, unpackb, serializers._pack_otherwise, serializers._unpack_otherwise
+    )
+
+
 @pytest_asyncio.fixture
-async def unpacked(layer, monkeypatch):
+async def unpacked(layer):
     """The bodies that were unpacked and not copied, while others wait in this loop."""
     bodies = []
 
-    def unpack(body):
+    def unpackb(body):
         bodies.append(body)
-        return unpack_shared(body)
+        return msgpack.unpackb(body)
 
-    unpack_shared = layer_module.unpack_shared
-    monkeypatch.setattr(layer_module, "unpack_shared", unpack)
     forget()
     waiting = [asyncio.create_task(layer.receive(await layer.new_channel())) for _ in range(2)]
     await asyncio.sleep(0)
+    unpack_with(unpackb)
     yield bodies
+    unpack_with(msgpack.unpackb)
     for task in waiting:
         task.cancel()
 
 
 @pytest.mark.in_memory_differs("it copies what the sender has")
-async def test_one_unpacks_for_all_but_the_last(layer, unpacked):
+async def test_the_first_unpacks_for_all_but_the_last(layer, unpacked):
     channels = await members_of(layer, "group")
     await layer.group_send("group", NESTED)
     for channel in channels:
         assert await soon(layer.receive(channel)) == NESTED
-    assert len(unpacked) == 1
+    assert len(unpacked) == 2
 
 
 @pytest.fixture
@@ -98,20 +103,18 @@ async def test_the_tick_forgets_what_was_kept(short_tick, layer, unpacked):
         for channel in channels:
             await soon(layer.receive(channel))
         await asyncio.sleep(0.05)
-    assert len(unpacked) == 2
+    assert len(unpacked) == 4
 
 
 @pytest.mark.in_memory_differs("it copies what the sender has")
 async def test_no_more_is_kept_than_a_few_channels_hold(layer, unpacked):
     messages = [{"type": "test", "number": number} for number in range(1000)]
-    for message in messages:
-        keep(pack(message), message)
     channels = await members_of(layer, "group")
-    for number in (999, 0):
-        await layer.group_send("group", messages[number])
+    for message in [*messages, messages[999], messages[0]]:
+        await layer.group_send("group", message)
         for channel in channels:
-            assert await soon(layer.receive(channel)) == messages[number]
-    assert unpacked == [pack(messages[0])]
+            assert await soon(layer.receive(channel)) == message
+    assert len(unpacked) == 2 * len(messages) + 1 + 2
 
 
 @pytest.mark.one_prefix
@@ -123,7 +126,8 @@ async def test_nothing_is_kept_where_nobody_else_waits(layer, unpacked):
     await layer.group_add("group", channels[-1])
     await alone.group_send("group", {"type": "test", "alone": True})
     assert await soon(alone.receive(channels[-1])) == {"type": "test", "alone": True}
-    assert unpacked == []
+    await soon(layer.receive(channels[0]))
+    assert len(unpacked) == 2
     await alone.close()
 
 
@@ -135,4 +139,4 @@ async def test_a_layer_that_is_closed_forgets_what_was_kept(layer, unpacked):
         for channel in channels:
             await soon(layer.receive(channel))
         await other.close()
-    assert len(unpacked) == 2
+    assert len(unpacked) == 4

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
+import threading
 import weakref
 from typing import Any
 
 import pytest
 
-from asgi_shm import ShmChannelLayer, _calls
+from asgi_shm import LayerClosed, ShmChannelLayer, _calls
 from asgi_shm._ashm import lib
-from asgi_shm.serializers import pack
 from tests.support import run_alone
 
 NO_HANDLE = 0
@@ -53,9 +53,8 @@ def test_a_capacity_is_not_cut_to_fit(capacity):
         (_calls.send, (NO_HANDLE, "a", bytearray(GOOD), 1, 1)),
         (_calls.send, (NO_HANDLE, "a", GOOD, 1.0, 1)),
         (_calls.send, ("", "a", GOOD, 1, 1)),
-        (_calls.keep, (GOOD,)),
-        (_calls.keep, (bytearray(GOOD), {})),
-        (_calls.keep, (GOOD, [])),
+        (_calls.serialize_with, (dict, dict, dict)),
+        (_calls.unpack, ("body",)),
         (_calls.group_send, (NO_HANDLE, "g", GOOD)),
         (_calls.group_send, (NO_HANDLE, b"g", GOOD, 1)),
         (_calls.group_send, (NO_HANDLE, "g", bytearray(GOOD), 1)),
@@ -146,7 +145,7 @@ async def take_a_turn(prefix):
     assert _calls.turn(receiver, place) is None
     await layer.send(channel, {"type": "test"})
     await future
-    assert _calls.turn(receiver, place) == pack({"type": "test"})
+    assert _calls.turn(receiver, place) == {"type": "test"}
     assert (place, watch.inside, entry.inside) == ([], 0, set())
     with pytest.raises(ValueError, match="nobody waits"):
         _calls.turn(receiver, place)
@@ -155,6 +154,70 @@ async def take_a_turn(prefix):
 
 def test_a_place_is_empty_when_nobody_waits_in_it(prefix):
     asyncio.run(take_a_turn(prefix))
+
+
+async def receive_by_another_name(prefix):
+    layer = ShmChannelLayer(prefix=prefix)
+    channel = await layer.new_channel()
+    await come_back(layer, channel, 2)
+
+    class Equal(str):
+        __slots__ = ()
+
+        def __eq__(self, other):
+            return other == channel
+
+        def __hash__(self):
+            return hash(channel)
+
+    await layer.send("another", {"number": 1})
+    await layer.send(channel, {"number": 2})
+    assert await layer.receive(Equal("another")) == {"number": 2}
+    assert await layer.receive("another") == {"number": 1}
+    await layer.close()
+
+
+def test_a_name_that_says_it_is_equal_to_one_that_is_known_stands_for_it(prefix):
+    asyncio.run(receive_by_another_name(prefix))
+
+
+async def close_inside(prefix):
+    """What a collection runs may close the layer, wherever it begins."""
+    layer = ShmChannelLayer(prefix=prefix)
+    receiver = layer._receiver
+
+    def cookies():
+        receiver.close()  # while the receiver makes an entry
+        yield 1
+
+    receiver._cookies = cookies()
+    with pytest.raises(LayerClosed):
+        await layer.receive(await layer.new_channel())
+    await layer.close()
+
+
+def test_a_layer_that_is_closed_while_somebody_begins_to_wait(prefix):
+    thread = threading.Thread(target=asyncio.run, args=[close_inside(prefix)], daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_a_module_of_its_own_has_to_be_told_how_to_serialize():
+    calls = _calls._load()
+    for call, argument in ((calls.pack, {}), (calls.unpack, GOOD)):
+        with pytest.raises(RuntimeError, match="serialize_with"):
+            call(argument)
+
+
+def test_what_the_packer_raises_that_is_no_error_is_passed_on():
+    class Interrupted(dict[str, int]):
+        def items(self):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _calls.pack(Interrupted(a=1))
+    assert _calls.pack({}) == b"\x80"
 
 
 async def count_what_is_left(prefix):
