@@ -24,6 +24,7 @@ from ._attachment import CHANGED, OTHERS, ROOM, STAY, TICK
 from ._calls import Entry, Future, Waiting, Watch, forget, run, step_out
 from ._calls import wake as _wake_some
 from ._log import SeldomLogger
+from ._lookout import Lookout
 from ._patience import PAUSE, Patience
 from ._presence import Watchers
 from .errors import AsgiShmError, LayerClosed, LockTimeout
@@ -72,11 +73,12 @@ class _Entry(Entry):
 class _Watch(Watch):
     """A loop that watches the doorbell. Only its own thread uses this."""
 
-    __slots__ = ("again", "coming", "descriptor", "stuck_since")
+    __slots__ = ("again", "coming", "descriptor", "lookout", "stuck_since")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self.arming = False  # the bell will be armed when those that were woken have run
+        self.arming = False  # the bell will be armed when those that were woken have run, or
+        self.lookout = Lookout()  # when it has been looked on for a while
         self.coming = False  # _let_run() is about to be called
         self.inside = 0  # coroutines of this loop that wait
         self.woken: deque[Future] = deque()  # whose tasks are about to run
@@ -452,15 +454,19 @@ class Receiver(Waiting):
     def _let_run(self, watch: _Watch, *, rung: bool = False) -> None:
         """Have the tasks of the woken futures go on, and arm the bell after them.
 
-        Called by the loop itself. Whatever ends it, those that are left go on soon.
+        Or look on, in the next rounds of the loop, and arm it then. Called by the loop itself.
+        Whatever ends it, those that are left go on soon.
         """
+        lookout = watch.lookout
         try:
-            if rung:
-                self._dispatch(watch)
-            else:
+            if not rung:
                 watch.coming = False
+            if rung or lookout.looks:
+                self._dispatch(watch)
+            if watch.woken and lookout.messages_came():
+                watch.arming = True  # so nobody else does
             run(watch)
-            if watch.arming and not watch.woken:
+            if watch.arming and not watch.woken and lookout.is_over():
                 self._arm(watch)
         finally:
             if watch.woken or watch.arming:

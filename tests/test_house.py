@@ -45,6 +45,7 @@ PYTHON_ORDER = [
     "_patience",
     "_attachment",
     "_presence",
+    "_lookout",
     "_receiver",
     "_blocking",
     "inspect",

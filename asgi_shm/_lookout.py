@@ -1,0 +1,58 @@
+"""Whether a loop that has just had messages looks for more of them before it sleeps.
+
+Who sleeps has to be woken, by a system call of the sender's; and where a processor sleeps with
+it, that takes tens of microseconds on either side, which is most of what a message between two
+processes costs. A peer that answers at once finds awake whoever has looked on for so long. To
+look in vain takes a processor's time for nothing, so a loop does it where it has mostly been
+worth it, and otherwise tries it now and then.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import Final
+
+__all__ = ["LOOK", "TRIAL", "Lookout"]
+
+# Seconds: as long as to be woken takes on a virtual machine, so in vain it costs as much again.
+LOOK: Final = 50e-6
+# Where it has not been worth it, it is tried each so many times that messages came.
+TRIAL: Final = 32
+# How many looks may be in vain, after many that were not, before it is given up.
+_CREDIT_MAX: Final = 4
+
+
+class Lookout:
+    """What one loop knows of it."""
+
+    __slots__ = ("_came", "_credit", "_end")
+
+    def __init__(self) -> None:
+        self._end = 0.0  # of this look, or 0
+        self._credit = 0
+        self._came = 0
+
+    def messages_came(self) -> bool:
+        """Tell whether to look for more of them."""
+        if self._end:
+            self._credit = min(self._credit + 1, _CREDIT_MAX)
+        elif not self._credit:
+            self._came += 1
+            if self._came % TRIAL:
+                return False
+        self._end = monotonic() + LOOK
+        return True
+
+    def is_over(self) -> bool:
+        """Tell whether nothing came for long enough, or nobody looks; then nobody does."""
+        if self._end and monotonic() < self._end:
+            return False
+        if self._end:
+            self._end = 0.0
+            self._credit = max(self._credit - 1, 0)
+        return True
+
+    @property
+    def looks(self) -> bool:
+        """Whether it is looking."""
+        return self._end > 0

@@ -1,0 +1,141 @@
+"""_lookout.py: when a loop looks for more messages, and that it sleeps otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from asgi_shm import ShmChannelLayer, _lookout
+from asgi_shm._lookout import LOOK, TRIAL, Lookout
+from asgi_shm._receiver import Receiver
+from tests.support import soon
+
+MANY = 10
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(_lookout, "monotonic", clock)
+    return clock
+
+
+def looked_in_vain(lookout, clock, times):
+    """For messages that come far apart: was there a look after each?"""
+    looked = []
+    for _ in range(times):
+        looked.append(lookout.messages_came())
+        clock.now += LOOK
+        assert lookout.is_over()
+        assert not lookout.looks
+    return looked
+
+
+def test_it_is_tried_now_and_then(clock):
+    looked = looked_in_vain(Lookout(), clock, 3 * TRIAL)
+    assert [n for n, look in enumerate(looked, 1) if look] == [TRIAL, 2 * TRIAL, 3 * TRIAL]
+
+
+def test_a_look_ends_when_nothing_comes(clock):
+    lookout = Lookout()
+    looked_in_vain(lookout, clock, TRIAL - 1)
+    assert lookout.is_over()
+    assert lookout.messages_came()
+    clock.now += 0.9 * LOOK
+    assert lookout.looks
+    assert not lookout.is_over()
+    clock.now += 0.2 * LOOK
+    assert lookout.is_over()
+    assert not lookout.looks
+
+
+def test_where_it_is_worth_it_it_goes_on(clock):
+    lookout = Lookout()
+    looked_in_vain(lookout, clock, TRIAL - 1)
+    for _ in range(MANY):
+        assert lookout.messages_came()
+        clock.now += 0.9 * LOOK
+        assert not lookout.is_over()
+
+
+def test_where_it_is_not_any_more_it_is_given_up(clock):
+    lookout = Lookout()
+    looked_in_vain(lookout, clock, TRIAL - 1)
+    for _ in range(MANY):
+        lookout.messages_came()
+    looked = looked_in_vain(lookout, clock, MANY)
+    assert 1 < looked.index(False) < MANY
+    assert not any(looked[looked.index(False) :])
+
+
+async def converse(prefix, monkeypatch):
+    """How often the bell was rung for each of two that answer one another."""
+    rung = []
+    on_bell = Receiver._on_bell
+
+    def count(receiver, watch):
+        rung.append(receiver)
+        on_bell(receiver, watch)
+
+    monkeypatch.setattr(Receiver, "_on_bell", count)
+    layers = [ShmChannelLayer(prefix=prefix) for _ in range(2)]
+    near, far = [await layer.new_channel() for layer in layers]
+
+    async def answer():
+        for _ in range(MANY):
+            await layers[0].send(far, await layers[0].receive(near))
+
+    answering = asyncio.create_task(answer())
+    for number in range(MANY):
+        await asyncio.sleep(0.001)
+        await layers[1].send(near, {"number": number})
+        assert await soon(layers[1].receive(far)) == {"number": number}
+    await answering
+    for layer in layers:
+        await layer.close()
+    return len(rung)
+
+
+def test_whoever_looks_is_not_rung_for(prefix, monkeypatch):
+    monkeypatch.setattr(_lookout, "TRIAL", 1)
+    monkeypatch.setattr(_lookout, "LOOK", 60.0)
+    assert asyncio.run(converse(prefix, monkeypatch)) <= 4
+
+
+def test_whoever_has_looked_in_vain_is(prefix, monkeypatch):
+    monkeypatch.setattr(_lookout, "TRIAL", 1)
+    monkeypatch.setattr(_lookout, "LOOK", 1e-9)
+    assert asyncio.run(converse(prefix, monkeypatch)) >= MANY
+
+
+async def leave(prefix):
+    """Whoever leaves, or closes the layer, while its loop looks."""
+    layer, other = [ShmChannelLayer(prefix=prefix) for _ in range(2)]
+    channel = await layer.new_channel()
+    waiting = [asyncio.create_task(layer.receive(channel)) for _ in range(2)]
+    await asyncio.sleep(0.01)
+    await other.send(channel, {"number": 1})
+    done, (left,) = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    assert [task.result() for task in done] == [{"number": 1}]
+    left.cancel()
+    await asyncio.sleep(0.01)
+    await other.send(channel, {"number": 2})
+    assert await soon(layer.receive(channel)) == {"number": 2}
+    await layer.close()
+    await asyncio.sleep(0.01)
+    await other.close()
+
+
+@pytest.mark.parametrize("seconds", [1e-9, 0.005, 60.0])
+def test_whoever_leaves_while_its_loop_looks(prefix, monkeypatch, seconds):
+    monkeypatch.setattr(_lookout, "TRIAL", 1)
+    monkeypatch.setattr(_lookout, "LOOK", seconds)
+    asyncio.run(leave(prefix))
