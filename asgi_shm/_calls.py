@@ -153,8 +153,8 @@ serialize_with: Final[
         [
             type,
             Callable[[Buffer], Any],
-            Callable[[Message, bytes | None], bytes],
-            Callable[[Buffer], Message],
+            Callable[[Message, bytes | Exception], bytes],
+            Callable[[object], Message],
         ],
         None,
     ]

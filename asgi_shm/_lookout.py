@@ -9,17 +9,18 @@ worth it, and otherwise tries it now and then.
 
 from __future__ import annotations
 
+import os
 from time import monotonic
 from typing import Final
 
 __all__ = ["LOOK", "TRIAL", "Lookout"]
 
 # Seconds: as long as to be woken takes on a virtual machine, so in vain it costs as much again.
-LOOK: Final = 50e-6
+LOOK: Final = 100e-6
 # Where it has not been worth it, it is tried each so many times that messages came.
-TRIAL: Final = 32
+TRIAL: Final = 128
 # How many looks may be in vain, after many that were not, before it is given up.
-_CREDIT_MAX: Final = 4
+_CREDIT_MAX: Final = 8
 
 
 class Lookout:
@@ -29,28 +30,36 @@ class Lookout:
 
     def __init__(self) -> None:
         self._end = 0.0  # of this look, or 0
-        self._credit = 0
+        self._credit = 1
         self._came = 0
 
     def messages_came(self) -> bool:
         """Tell whether to look for more of them."""
-        if self._end:
+        now = monotonic()
+        if now < self._end:
             self._credit = min(self._credit + 1, _CREDIT_MAX)
-        elif not self._credit:
+        elif self._end:
+            self._in_vain()
+        if not self._credit:
             self._came += 1
             if self._came % TRIAL:
                 return False
-        self._end = monotonic() + LOOK
+        self._end = now + LOOK
         return True
 
     def is_over(self) -> bool:
         """Tell whether nothing came for long enough, or nobody looks; then nobody does."""
-        if self._end and monotonic() < self._end:
+        if not self._end:
+            return True
+        if monotonic() < self._end:
+            os.sched_yield()
             return False
-        if self._end:
-            self._end = 0.0
-            self._credit = max(self._credit - 1, 0)
+        self._in_vain()
         return True
+
+    def _in_vain(self) -> None:
+        self._end = 0.0
+        self._credit = max(self._credit - 1, 0)
 
     @property
     def looks(self) -> bool:

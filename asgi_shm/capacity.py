@@ -86,5 +86,6 @@ class CapacityRules(dict[str, int]):
         capacity = next(found, self._default)
         if len(self) >= REMEMBERED:
             self.clear()
-        self[name] = capacity
+        if type(name) is str:  # and no other that only says it is equal
+            self[name] = capacity
         return capacity

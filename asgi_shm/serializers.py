@@ -46,16 +46,13 @@ _TYPES: Final = (int, str, float, bytes, dict, list, tuple, type(None))
 _ALLOWED: Final = "None, bool, int, float, str, bytes, list, tuple, dict with str keys can"
 
 
-def _pack_otherwise(message: dict[str, Any], body: bytes | None) -> bytes:
+def _pack_otherwise(message: dict[str, Any], body: bytes | Exception) -> bytes:
     """Return the body of a message that is unusual, or raise SerializationError.
 
-    `body` is what the message was packed to, or None if it could not be.
+    `body` is what the message was packed to, or why it could not be.
     """
-    if body is None:
-        try:
-            body = Packer().pack(message)
-        except (TypeError, ValueError, OverflowError, BufferError) as error:
-            raise _complaint(message, str(error)) from None
+    if isinstance(body, Exception):
+        raise _complaint(message, str(body))
     verdict = check(body)
     if verdict == _GOOD:
         return body
@@ -64,12 +61,10 @@ def _pack_otherwise(message: dict[str, Any], body: bytes | None) -> bytes:
     raise _complaint(message, "it changed while it was packed")
 
 
-def _unpack_otherwise(body: bytes | bytearray | memoryview) -> NoReturn:
-    """Say what is wrong with a body that is no message's."""
-    try:
-        unpackb(body)
-    except ValueError as error:
-        raise SegmentCorrupt(f"a message is not in MessagePack: {error}") from error
+def _unpack_otherwise(found: object) -> NoReturn:
+    """Say what is wrong with a body in which this was found, or this exception raised."""
+    if isinstance(found, ValueError):
+        raise SegmentCorrupt(f"a message is not in MessagePack: {found}") from found
     raise SegmentCorrupt("a message is not a dict")
 
 

@@ -31,10 +31,10 @@ packing_serialize_with(PyObject *module, PyObject *const *arguments, Py_ssize_t 
 static int
 can_serialize(const kept *s)
 {
-    if (s->unpack_otherwise == NULL) {
+    if (s->new_packer == NULL) {
         PyErr_SetString(PyExc_RuntimeError, "serialize_with() was not called");
     }
-    return s->unpack_otherwise != NULL;
+    return s->new_packer != NULL;
 }
 
 /* One is kept, for whoever is first: a message may run anything while it is packed, and so
@@ -67,38 +67,66 @@ is_good(PyObject *body)
            ashm_check_body(at, (size_t)length) == ASHM_BODY_GOOD;
 }
 
+/* The exception that is raised, which is not raised any more; or NULL, if it is none of the
+ * refusals. */
+static PyObject *
+taken_refusal(PyObject *const *refusals, size_t n)
+{
+    PyObject *type, *error, *traceback;
+    size_t i = 0;
+
+    while (i < n && !PyErr_ExceptionMatches(refusals[i])) {
+        i++;
+    }
+    if (i == n) {
+        return NULL;
+    }
+    PyErr_Fetch(&type, &error, &traceback);
+    PyErr_NormalizeException(&type, &error, &traceback);
+    Py_DecRef(type);
+    Py_DecRef(traceback);
+    return error;
+}
+
 PyObject *
 packing_pack(PyObject *module, PyObject *message)
 {
+    PyObject *const refusals[] = {PyExc_TypeError, PyExc_ValueError, PyExc_OverflowError,
+                                  PyExc_BufferError};
     kept *s = PyModule_GetState(module);
-    PyObject *body, *result;
+    PyObject *found, *result = NULL;
 
     if (!can_serialize(s)) {
         return NULL;
     }
-    body = packed(s, message);
-    if (body != NULL ? is_good(body) : !PyErr_ExceptionMatches(PyExc_Exception)) {
-        return body;
+    found = packed(s, message);
+    if (found == NULL) {
+        found = taken_refusal(refusals, sizeof refusals / sizeof *refusals);
+    } else if (is_good(found)) {
+        return found;
     }
-    PyErr_Clear();
-    result = PyObject_CallFunctionObjArgs(s->pack_otherwise, message,
-                                          body != NULL ? body : Py_None, NULL);
-    Py_DecRef(body);
+    if (found != NULL) {
+        result = PyObject_CallFunctionObjArgs(s->pack_otherwise, message, found, NULL);
+    }
+    Py_DecRef(found);
     return result;
 }
 
 static PyObject *
 unpacked(const kept *s, PyObject *body)
 {
-    PyObject *message = PyObject_CallFunctionObjArgs(s->unpackb, body, NULL);
+    PyObject *found = PyObject_CallFunctionObjArgs(s->unpackb, body, NULL), *result = NULL;
 
-    if (message != NULL ? PyDict_CheckExact(message)
-                        : !PyErr_ExceptionMatches(PyExc_ValueError)) {
-        return message;
+    if (found == NULL) {
+        found = taken_refusal(&PyExc_ValueError, 1);
+    } else if (PyDict_CheckExact(found)) {
+        return found;
     }
-    PyErr_Clear();
-    Py_DecRef(message);
-    return PyObject_CallFunctionObjArgs(s->unpack_otherwise, body, NULL);
+    if (found != NULL) {
+        result = PyObject_CallFunctionObjArgs(s->unpack_otherwise, found, NULL);
+    }
+    Py_DecRef(found);
+    return result;
 }
 
 PyObject *

@@ -12,10 +12,11 @@
 PyObject *packing_serialize_with(PyObject *module, PyObject *const *arguments, Py_ssize_t n);
 
 /* pack(message): the body, if it is a good one; or what pack_otherwise(message, body) makes of
- * it, None standing for a body that could not be made. */
+ * it, which is given the exception if there is no body. */
 PyObject *packing_pack(PyObject *module, PyObject *message);
 
-/* unpack(body): the message, if it is a dict; or what unpack_otherwise(body) makes of it. */
+/* unpack(body): the message, if it is a dict; or what unpack_otherwise() makes of what it is
+ * instead, or of the exception. */
 PyObject *packing_unpack(PyObject *module, PyObject *body);
 
 /* The message of what calls_receive() found, to which the caller gives its reference; what is

@@ -210,14 +210,28 @@ def test_a_module_of_its_own_has_to_be_told_how_to_serialize():
             call(argument)
 
 
-def test_what_the_packer_raises_that_is_no_error_is_passed_on():
-    class Interrupted(dict[str, int]):
-        def items(self):
-            raise KeyboardInterrupt
+@pytest.mark.parametrize("error", [KeyboardInterrupt, LookupError, MemoryError])
+def test_what_a_message_raises_that_is_no_refusal_is_passed_on(error):
+    raised = []
 
-    with pytest.raises(KeyboardInterrupt):
-        _calls.pack(Interrupted(a=1))
+    class Raises(dict[str, int]):
+        def items(self):
+            raised.append(error)
+            raise error
+
+    with pytest.raises(error):
+        _calls.pack(Raises(a=1))
+    assert raised == [error]
     assert _calls.pack({}) == b"\x80"
+
+
+def test_a_message_that_is_packed_inside_another_is_packed_once():
+    class Nested(dict[str, int]):
+        def items(self):
+            return {"b": _calls.pack(self)}.items()
+
+    with pytest.raises(RecursionError):
+        _calls.pack(Nested(a=1))
 
 
 async def count_what_is_left(prefix):

@@ -66,6 +66,21 @@ def test_more_names_than_are_remembered():
             assert rules.capacity_for(name) == (7 if name.endswith("7") else 100)
 
 
+def test_a_name_that_says_it_is_equal_to_another_is_not_remembered_for_it():
+    class Equal(str):
+        __slots__ = ()
+
+        def __eq__(self, other):
+            return str(other) == "zz"
+
+        def __hash__(self):
+            return hash("zz")
+
+    rules = CapacityRules(3, compile_rules("channel_capacity", {"a*": 5}))
+    assert rules.capacity_for(Equal("abc")) == 5
+    assert rules.capacity_for("zz") == 3
+
+
 @pytest.mark.parametrize("value", [1, 100, CAPACITY_MAX])
 def test_capacities(value):
     assert check_capacity("capacity", value) == value

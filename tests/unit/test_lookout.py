@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 import pytest
 
-from asgi_shm import ShmChannelLayer, _lookout
+from asgi_shm import ShmChannelLayer, _lookout, _receiver
 from asgi_shm._lookout import LOOK, TRIAL, Lookout
 from asgi_shm._receiver import Receiver
 from tests.support import soon
@@ -39,14 +40,14 @@ def looked_in_vain(lookout, clock, times):
     return looked
 
 
-def test_it_is_tried_now_and_then(clock):
-    looked = looked_in_vain(Lookout(), clock, 3 * TRIAL)
-    assert [n for n, look in enumerate(looked, 1) if look] == [TRIAL, 2 * TRIAL, 3 * TRIAL]
+def test_it_is_tried_at_first_and_now_and_then(clock):
+    looked = looked_in_vain(Lookout(), clock, 1 + 3 * TRIAL)
+    looks = [number for number, look in enumerate(looked) if look]
+    assert looks == [0, TRIAL, 2 * TRIAL, 3 * TRIAL]
 
 
 def test_a_look_ends_when_nothing_comes(clock):
     lookout = Lookout()
-    looked_in_vain(lookout, clock, TRIAL - 1)
     assert lookout.is_over()
     assert lookout.messages_came()
     clock.now += 0.9 * LOOK
@@ -57,23 +58,34 @@ def test_a_look_ends_when_nothing_comes(clock):
     assert not lookout.looks
 
 
-def test_where_it_is_worth_it_it_goes_on(clock):
+def test_where_it_is_worth_it_it_goes_on(clock, monkeypatch):
+    yields = []
+    monkeypatch.setattr(os, "sched_yield", lambda: yields.append(1))
     lookout = Lookout()
-    looked_in_vain(lookout, clock, TRIAL - 1)
-    for _ in range(MANY):
+    for number in range(MANY):
         assert lookout.messages_came()
         clock.now += 0.9 * LOOK
         assert not lookout.is_over()
+        assert len(yields) == number + 1  # whoever needs the processor has it
 
 
 def test_where_it_is_not_any_more_it_is_given_up(clock):
     lookout = Lookout()
-    looked_in_vain(lookout, clock, TRIAL - 1)
     for _ in range(MANY):
         lookout.messages_came()
-    looked = looked_in_vain(lookout, clock, MANY)
+    looked = looked_in_vain(lookout, clock, 2 * MANY)
     assert 1 < looked.index(False) < MANY
     assert not any(looked[looked.index(False) :])
+
+
+def test_a_message_that_comes_late_is_not_worth_it(clock):
+    """Others needed the processor, and had it."""
+    lookout = Lookout()
+    looked = []
+    for _ in range(MANY):
+        looked.append(lookout.messages_came())
+        clock.now += 10 * LOOK
+    assert looked == [True] + [False] * (MANY - 1)
 
 
 async def converse(prefix, monkeypatch):
@@ -86,6 +98,7 @@ async def converse(prefix, monkeypatch):
         on_bell(receiver, watch)
 
     monkeypatch.setattr(Receiver, "_on_bell", count)
+    monkeypatch.setattr(_receiver, "TICK", 60.0)  # so that it is not what finds a message
     layers = [ShmChannelLayer(prefix=prefix) for _ in range(2)]
     near, far = [await layer.new_channel() for layer in layers]
 
