@@ -10,7 +10,7 @@ worth it, and otherwise tries it now and then.
 from __future__ import annotations
 
 import os
-from time import monotonic
+from time import monotonic, thread_time
 from typing import Final
 
 __all__ = ["LOOK", "TRIAL", "Lookout"]
@@ -19,6 +19,9 @@ __all__ = ["LOOK", "TRIAL", "Lookout"]
 LOOK: Final = 100e-6
 # Where it has not been worth it, it is tried each so many times that messages came.
 TRIAL: Final = 128
+# Seconds that others may have had this processor in a look that was worth it: a peer that was
+# given it to answer takes longer, and had better be woken.
+_AWAY_MAX: Final = 5e-6
 # How many looks may be in vain, after many that were not, before it is given up.
 _CREDIT_MAX: Final = 8
 
@@ -26,25 +29,29 @@ _CREDIT_MAX: Final = 8
 class Lookout:
     """What one loop knows of it."""
 
-    __slots__ = ("_came", "_credit", "_end")
+    __slots__ = ("_away", "_came", "_credit", "_end")
 
     def __init__(self) -> None:
         self._end = 0.0  # of this look, or 0
+        self._away = 0.0  # how long this thread had not run, in all, when it began
         self._credit = 1
         self._came = 0
 
     def messages_came(self) -> bool:
         """Tell whether to look for more of them."""
-        now = monotonic()
-        if now < self._end:
-            self._credit = min(self._credit + 1, _CREDIT_MAX)
-        elif self._end:
-            self._in_vain()
+        if self._end:
+            now = monotonic()
+            if now < self._end and now - thread_time() - self._away < _AWAY_MAX:
+                self._credit = min(self._credit + 1, _CREDIT_MAX)
+            else:
+                self._in_vain()
         if not self._credit:
             self._came += 1
             if self._came % TRIAL:
                 return False
+        now = monotonic()
         self._end = now + LOOK
+        self._away = now - thread_time()
         return True
 
     def is_over(self) -> bool:
@@ -52,7 +59,7 @@ class Lookout:
         if not self._end:
             return True
         if monotonic() < self._end:
-            os.sched_yield()
+            os.sched_yield()  # whoever needs the processor has it
             return False
         self._in_vain()
         return True

@@ -17,16 +17,21 @@ MANY = 10
 
 class Clock:
     now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+    used = 0.0  # of the thread's processor
 
 
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(_lookout, "monotonic", clock)
+    monkeypatch.setattr(_lookout, "monotonic", lambda: clock.now)
+    monkeypatch.setattr(_lookout, "thread_time", lambda: clock.used)
     return clock
+
+
+def go_on(clock, seconds):
+    """Time passes, in which this thread runs."""
+    clock.now += seconds
+    clock.used += seconds
 
 
 def looked_in_vain(lookout, clock, times):
@@ -34,7 +39,7 @@ def looked_in_vain(lookout, clock, times):
     looked = []
     for _ in range(times):
         looked.append(lookout.messages_came())
-        clock.now += LOOK
+        go_on(clock, LOOK)
         assert lookout.is_over()
         assert not lookout.looks
     return looked
@@ -50,10 +55,10 @@ def test_a_look_ends_when_nothing_comes(clock):
     lookout = Lookout()
     assert lookout.is_over()
     assert lookout.messages_came()
-    clock.now += 0.9 * LOOK
+    go_on(clock, 0.9 * LOOK)
     assert lookout.looks
     assert not lookout.is_over()
-    clock.now += 0.2 * LOOK
+    go_on(clock, 0.2 * LOOK)
     assert lookout.is_over()
     assert not lookout.looks
 
@@ -64,7 +69,7 @@ def test_where_it_is_worth_it_it_goes_on(clock, monkeypatch):
     lookout = Lookout()
     for number in range(MANY):
         assert lookout.messages_came()
-        clock.now += 0.9 * LOOK
+        go_on(clock, 0.9 * LOOK)
         assert not lookout.is_over()
         assert len(yields) == number + 1  # whoever needs the processor has it
 
@@ -78,13 +83,12 @@ def test_where_it_is_not_any_more_it_is_given_up(clock):
     assert not any(looked[looked.index(False) :])
 
 
-def test_a_message_that_comes_late_is_not_worth_it(clock):
-    """Others needed the processor, and had it."""
+def test_where_others_need_the_processor_it_is_not_worth_it(clock):
     lookout = Lookout()
     looked = []
     for _ in range(MANY):
         looked.append(lookout.messages_came())
-        clock.now += 10 * LOOK
+        clock.now += 0.2 * LOOK  # in which a peer may have answered
     assert looked == [True] + [False] * (MANY - 1)
 
 
