@@ -454,8 +454,9 @@ class Receiver(Waiting):
     def _let_run(self, watch: _Watch, *, rung: bool = False) -> None:
         """Have the tasks of the woken futures go on, and arm the bell after them.
 
-        Or look on, in the next rounds of the loop, and arm it then. Called by the loop itself.
-        Whatever ends it, those that are left go on soon.
+        Or look on, in the next rounds of the loop, and arm it then; but not where other loops
+        rely on the bell, since this one may be stopped before its next round. Called by the
+        loop itself. Whatever ends it, those that are left go on soon.
         """
         lookout = watch.lookout
         try:
@@ -463,10 +464,16 @@ class Receiver(Waiting):
                 watch.coming = False
             if rung or lookout.looks:
                 self._dispatch(watch)
-            if watch.woken and lookout.messages_came():
+            if watch.woken and len(self._watches) == 1 and lookout.messages_came():
                 watch.arming = True  # so nobody else does
             run(watch)
-            if watch.arming and not watch.woken and lookout.is_over():
+            if (
+                watch.arming
+                and not watch.woken
+                and (
+                    len(self._watches) > 1 or lookout.is_over()  # others may have come since
+                )
+            ):
                 self._arm(watch)
         finally:
             if watch.woken or watch.arming:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 
 import pytest
 
@@ -131,6 +132,46 @@ def test_whoever_has_looked_in_vain_is(prefix, monkeypatch):
     monkeypatch.setattr(_lookout, "TRIAL", 1)
     monkeypatch.setattr(_lookout, "LOOK", 1e-9)
     assert asyncio.run(converse(prefix, monkeypatch)) >= MANY
+
+
+async def stop_while_another_waits(layer, other, waits_first):
+    """Whether this loop, which looks, has left the bell armed when it stops."""
+    done = threading.Event()
+    waits = threading.Event()
+
+    async def wait_elsewhere():
+        waiting = asyncio.create_task(layer.receive("elsewhere"))
+        await asyncio.sleep(0)
+        waits.set()
+        assert await soon(waiting) == {"number": 2}
+
+    thread = threading.Thread(target=lambda: (asyncio.run(wait_elsewhere()), done.set()))
+    waiting = asyncio.create_task(layer.receive("here"))
+    await asyncio.sleep(0.01)
+    if waits_first:
+        thread.start()
+        waits.wait(5)
+    await other.send("here", {"number": 1})
+    assert await soon(waiting) == {"number": 1}
+    if not waits_first:
+        thread.start()
+        waits.wait(5)
+    await asyncio.sleep(0.02)  # rounds in which this one would look
+    await other.send("elsewhere", {"number": 2})
+    assert done.wait(5)  # while this loop does not run
+    thread.join()
+
+
+@pytest.mark.parametrize("waits_first", [False, True])
+def test_a_loop_that_looks_and_stops_leaves_the_bell_to_others(
+    prefix, monkeypatch, waits_first
+):
+    monkeypatch.setattr(_lookout, "LOOK", 60.0)
+    monkeypatch.setattr(_receiver, "TICK", 60.0)
+    layer, other = [ShmChannelLayer(prefix=prefix) for _ in range(2)]
+    asyncio.run(stop_while_another_waits(layer, other, waits_first))
+    for each in (layer, other):
+        asyncio.run(each.close())
 
 
 async def leave(prefix):
