@@ -77,8 +77,9 @@ class _Watch(Watch):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self.arming = False  # the bell will be armed when those that were woken have run, or
-        self.lookout = Lookout()  # when it has been looked on for a while
+        # The bell will be armed: when those that were woken have run, or the look is over.
+        self.arming = False
+        self.lookout = Lookout()
         self.coming = False  # _let_run() is about to be called
         self.inside = 0  # coroutines of this loop that wait
         self.woken: deque[Future] = deque()  # whose tasks are about to run
