@@ -118,8 +118,7 @@ class Store:
         self.results = Results(header)
         if resume and path.exists():
             self.results = Results.read(path)
-            if self.results.header.get("plan") != header["plan"]:
-                raise SystemExit(f"{path} is of another plan: run without --resume")
+            self._extend(header["plan"])
             self._forget_failures()
 
     def add(self, key: CellKey, repetition: int, outcome: dict[str, Any]) -> None:
@@ -127,6 +126,13 @@ class Store:
         self.results.add(key, repetition, outcome)
         with self._path.open("a") as file:
             file.write(_line(key, repetition, outcome))
+
+    def _extend(self, plan: dict[str, Any]) -> None:
+        """Take a plan that differs from that of the file in the repetitions at most."""
+        known = self.results.header.get("plan", {})
+        if {**known, "repetitions": plan["repetitions"]} != plan:
+            raise SystemExit(f"{self._path} is of another plan: run without --resume")
+        known["repetitions"] = max(known["repetitions"], plan["repetitions"])
 
     def _forget_failures(self) -> None:
         """Drop what failed: unlike what cannot run here, it may go well another time."""

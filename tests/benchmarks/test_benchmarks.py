@@ -217,6 +217,17 @@ def test_another_plan_is_not_resumed(prefix, tmp_path):
         run(plan(ours(prefix)), path, lambda _: None, resume=True)
 
 
+def test_a_run_may_be_given_more_repetitions(prefix, tmp_path):
+    path = tmp_path / "more.jsonl"
+    first, _ = run_cells(plan(ours(prefix)), path)
+    results, _ = run_cells(plan(ours(prefix), repetitions=3), path, resume=True)
+
+    key = cell("send_receive")
+    assert sorted(results.cells[key]) == [0, 1, 2]
+    assert results.cells[key][0] == first.cells[key][0]
+    assert Results.read(path).header["plan"]["repetitions"] == 3
+
+
 def test_a_server_that_does_not_start_is_tried_once(monkeypatch):
     class Silent(Server):
         program = "false"
