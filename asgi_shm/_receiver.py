@@ -459,22 +459,17 @@ class Receiver(Waiting):
         rely on the bell, since this one may be stopped before its next round. Called by the
         loop itself. Whatever ends it, those that are left go on soon.
         """
-        lookout = watch.lookout
+        lookout, watches = watch.lookout, self._watches
         try:
             if not rung:
                 watch.coming = False
             if rung or lookout.looks:
                 self._dispatch(watch)
-            if watch.woken and len(self._watches) == 1 and lookout.messages_came():
+            if watch.woken and len(watches) == 1 and lookout.messages_came():
                 watch.arming = True  # so nobody else does
             run(watch)
-            if (
-                watch.arming
-                and not watch.woken
-                and (
-                    len(self._watches) > 1 or lookout.is_over()  # others may have come since
-                )
-            ):
+            # Other loops may have come since.
+            if watch.arming and not watch.woken and (len(watches) > 1 or lookout.is_over()):
                 self._arm(watch)
         finally:
             if watch.woken or watch.arming:

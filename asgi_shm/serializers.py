@@ -28,7 +28,6 @@ from .errors import SegmentCorrupt, SerializationError
 
 __all__ = ["pack", "unpack"]
 
-_GOOD: Final = lib.ASHM_BODY_GOOD
 _BYTES: Final = lib.ASHM_BODY_BYTES
 
 # Beyond this the packer refuses.
@@ -53,10 +52,7 @@ def _pack_otherwise(message: dict[str, Any], body: bytes | Exception) -> bytes:
     """
     if isinstance(body, Exception):
         raise _complaint(message, str(body))
-    verdict = check(body)
-    if verdict == _GOOD:
-        return body
-    if verdict == _BYTES and not _has_other_buffers(message):
+    if check(body) == _BYTES and not _has_other_buffers(message):
         return body
     raise _complaint(message, "it changed while it was packed")
 

@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from asgi_shm import ShmChannelLayer, _receiver, serializers
 from asgi_shm._calls import forget, serialize_with
+from asgi_shm.serializers import pack
 from tests.support import soon
 
 COUNT = 5
@@ -114,7 +115,8 @@ async def test_no_more_is_kept_than_a_few_channels_hold(layer, unpacked):
         await layer.group_send("group", message)
         for channel in channels:
             assert await soon(layer.receive(channel)) == message
-    assert len(unpacked) == 2 * len(messages) + 1 + 2
+    assert len(unpacked) == 2 * len(messages) + 3
+    assert unpacked[-3:] == [pack(messages[number]) for number in (999, 0, 0)]
 
 
 @pytest.mark.one_prefix
