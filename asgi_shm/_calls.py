@@ -6,7 +6,7 @@ they have nothing better:
 - `send(handle, channel, body, expiry_ns, capacity)`
 - `group_send(handle, group, body, expiry_ns)`; where a lock was not had, as bytes, the
   `ashm_reached` to go on with
-- `take(handle, channel)`: a body, or None if there is none
+- `take(handle, channel)`: a body, which is a bytearray if it is large, or None if there is none
 - `wait(handle, channel, flags, cookie)`, which sets ASHM_WAIT: a body and whether this process
   goes on waiting for the channel, which is empty then; or None and whether the bell was rung
 - `ready(handle, cookies)`, which appends to the list

@@ -11,6 +11,7 @@
  */
 #include "copies.h"
 #include "future.h"
+#include "large.h"
 #include "packing.h"
 #include "waiting.h"
 
@@ -138,47 +139,40 @@ receive_into(reception *r, void *buffer, size_t size, ashm_received *out)
 
 /* The body that comes next has so many bytes, or had: another reader may be faster. */
 static PyObject *
-receive_large(reception *r, ashm_received *out, int *rc)
+receive_large(kept *s, reception *r, ashm_received *out, int *rc)
 {
-    for (;;) {
-        size_t size = out->length;
-        PyObject *body = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
+    PyObject *body;
 
+    do {
+        size_t size = out->length;
+
+        body = large_taken(s, size);
         if (body == NULL) {
             return NULL;
         }
-        *rc = receive_into(r, PyBytes_AsString(body), size, out);
-        if (*rc == 0 && out->length == size) {
+        *rc = receive_into(r, PyByteArray_AsString(body), size, out);
+        if (*rc == 0 && PyByteArray_Resize(body, (Py_ssize_t)out->length) == 0) {
             return body;
         }
-        if (*rc == 0) {
-            PyObject *shorter =
-                PyBytes_FromStringAndSize(PyBytes_AsString(body), (Py_ssize_t)out->length);
-
-            Py_DecRef(body);
-            return shorter;
-        }
-        Py_DecRef(body);
-        if (*rc != ASHM_BUFFER) {
-            return NULL;
-        }
-    }
+        large_given(s, body);
+    } while (*rc == ASHM_BUFFER);
+    return NULL;
 }
 
 PyObject *
-calls_receive(const kept *s, reception *r, ashm_received *out)
+calls_receive(kept *s, reception *r, ashm_received *out)
 {
     char small[SMALL];
     int rc = receive_into(r, small, sizeof small, out);
 
-    if (rc == 0 && s != NULL && out->shared && out->length <= COPIES_BODY_MAX) {
+    if (rc == 0 && r->copies && out->shared && out->length <= COPIES_BODY_MAX) {
         return copies_received(s, small, out->length);
     }
     if (rc == 0) {
         return PyBytes_FromStringAndSize(small, (Py_ssize_t)out->length);
     }
     if (rc == ASHM_BUFFER) {
-        PyObject *body = receive_large(r, out, &rc);
+        PyObject *body = receive_large(s, r, out, &rc);
 
         if (body != NULL || PyErr_Occurred() != NULL) {
             return body;
@@ -205,7 +199,7 @@ call_take(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
     if (PyErr_Occurred() != NULL) {
         return NULL;
     }
-    return calls_receive(NULL, &r, &out);
+    return calls_receive(PyModule_GetState(module), &r, &out);
 }
 
 /* wait(handle, channel, flags, cookie): with ASHM_WAIT, (body, whether it goes on waiting) or
@@ -227,7 +221,7 @@ call_wait(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
     if (PyErr_Occurred() != NULL) {
         return NULL;
     }
-    found = calls_receive(NULL, &r, &out);
+    found = calls_receive(PyModule_GetState(module), &r, &out);
     if (found == NULL || PyLong_Check(found)) {
         return found;
     }

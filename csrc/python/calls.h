@@ -48,11 +48,13 @@ typedef struct reception {
     unsigned flags;
     uint64_t cookie;
     ashm_way way; /* the caller's own: other threads may run meanwhile */
+    int copies; /* may other members of a group here get the same message? */
 } reception;
 
-/* What was received: a body; or, with `s`, of a message that other members of its group get as
- * well, a copy of the message that one of them had, or a tuple of the body. None: the channel
- * is empty; or an int: what else ashm_receive() returns. */
-PyObject *calls_receive(const struct kept *s, reception *r, ashm_received *out);
+/* What was received: a body, as bytes, or if it is large as a bytearray of large.h; or, of a
+ * message that other members of its group get as well, a copy of the message that one of them
+ * had, or a tuple of the body. None: the channel is empty; or an int: what else ashm_receive()
+ * returns. */
+PyObject *calls_receive(struct kept *s, reception *r, ashm_received *out);
 
 #endif

@@ -138,6 +138,7 @@ copies_forget(PyObject *module, PyObject *ignored)
     kept *s = PyModule_GetState(module);
 
     (void)ignored;
+    Py_CLEAR(s->large);
     for (int i = 0; i < COPIES_SETS * COPIES_WAYS; i++) {
         copied old = s->copies[i];
 

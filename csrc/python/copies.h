@@ -19,7 +19,7 @@ PyObject *copies_received(const kept *s, const char *body, size_t length);
 /* Keep a copy of what was made of the body; none of a large body, or without memory. */
 void copies_keep(kept *s, PyObject *body, PyObject *message);
 
-/* forget(): all that was kept. */
+/* forget(): all that was kept, large.h's buffer too. */
 PyObject *copies_forget(PyObject *module, PyObject *ignored);
 
 #endif

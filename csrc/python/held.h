@@ -36,6 +36,7 @@ typedef struct kept {
     PyObject *call_soon, *context, *correct, *pack, *run; /* names */
     PyObject *new_packer, *unpackb, *pack_otherwise, *unpack_otherwise; /* see packing.h */
     PyObject *packer; /* one that nobody uses now, or NULL */
+    PyObject *large;  /* see large.h; or NULL */
     copied copies[COPIES_SETS * COPIES_WAYS]; /* see copies.h */
 } kept;
 

@@ -3,6 +3,7 @@
 
 #include "body.h"
 #include "copies.h"
+#include "large.h"
 
 enum { PACKED_MAX = 65536 }; /* bytes: a packer whose buffer has grown beyond it is not kept */
 
@@ -138,19 +139,23 @@ packing_unpack(PyObject *module, PyObject *body)
 }
 
 PyObject *
-packing_message(kept *s, PyObject *found)
+packing_message(kept *s, PyObject *found, int has_tick)
 {
     int shared = found != NULL && PyTuple_Check(found);
     PyObject *body = shared ? PyTuple_GetItem(found, 0) : found;
     PyObject *message;
 
-    if (found == NULL || !PyBytes_Check(body)) {
+    if (found == NULL || !(PyBytes_Check(body) || PyByteArray_Check(body))) {
         return found;
     }
     message = can_serialize(s) ? unpacked(s, body) : NULL;
     if (message != NULL && shared) {
         copies_keep(s, body, message);
     }
-    Py_DecRef(found);
+    if (has_tick) {
+        large_given(s, found);
+    } else {
+        Py_DecRef(found);
+    }
     return message;
 }

@@ -20,7 +20,8 @@ PyObject *packing_pack(PyObject *module, PyObject *message);
 PyObject *packing_unpack(PyObject *module, PyObject *body);
 
 /* The message of what calls_receive() found, to which the caller gives its reference; what is
- * no message's, or NULL, is returned as it is. */
-PyObject *packing_message(kept *s, PyObject *found);
+ * no message's, or NULL, is returned as it is. Its buffer is kept if there is a tick to forget
+ * it. */
+PyObject *packing_message(kept *s, PyObject *found, int has_tick);
 
 #endif

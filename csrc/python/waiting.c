@@ -74,25 +74,32 @@ static PyMemberDef waiting_members[] = {
 
 /* ---- what is received ---- */
 
-/* Are there others who may get the same? And has somebody waited, so that there is a tick by
- * which it is forgotten? If its loop is closed before, that is that of the next who waits. */
+/* Has somebody waited, so that there is a tick by which what is kept is forgotten? If its loop
+ * is closed before, that is that of the next who waits. */
+static int
+has_tick(const waiting_object *w)
+{
+    return PyDict_Size(w->watches) > 0;
+}
+
+/* Are there others, too, who may get the same? */
 static int
 may_keep(const waiting_object *w)
 {
-    return PyDict_Size(w->entries) > 1 && PyDict_Size(w->watches) > 0;
+    return PyDict_Size(w->entries) > 1 && has_tick(w);
 }
 
 /* As calls_receive(); the entry, if there is one, knows the way. */
 static PyObject *
-receive(const kept *s, const waiting_object *w, reception *r, entry_object *entry,
-        ashm_received *out)
+receive(kept *s, const waiting_object *w, reception *r, entry_object *entry, ashm_received *out)
 {
     PyObject *found;
 
     if (entry != NULL) {
         r->way = entry->way;
     }
-    found = calls_receive(may_keep(w) ? s : NULL, r, out);
+    r->copies = may_keep(w);
+    found = calls_receive(s, r, out);
     if (entry != NULL) {
         entry->way = r->way;
     }
@@ -103,7 +110,8 @@ receive(const kept *s, const waiting_object *w, reception *r, entry_object *entr
 static int
 is_received(PyObject *found)
 {
-    return PyBytes_Check(found) || PyDict_Check(found) || PyTuple_Check(found);
+    return PyBytes_Check(found) || PyByteArray_Check(found) || PyDict_Check(found) ||
+           PyTuple_Check(found);
 }
 
 /* ---- arguments ---- */
@@ -329,7 +337,7 @@ enter_quiet(const kept *s, const waiting_object *w, const place *p, PyObject *li
 
 /* For one that is not: is there a message? */
 static PyObject *
-look(const kept *s, const waiting_object *w, entry_object *entry, PyObject *channel)
+look(kept *s, const waiting_object *w, entry_object *entry, PyObject *channel)
 {
     reception r = {.handle = handle_of(w)};
     ashm_received out;
@@ -347,7 +355,7 @@ look(const kept *s, const waiting_object *w, entry_object *entry, PyObject *chan
 
 /* As _take() of _receiver.py does it. */
 static PyObject *
-take(const kept *s, const waiting_object *w, const place *p, ashm_received *out)
+take(kept *s, const waiting_object *w, const place *p, ashm_received *out)
 {
     entry_object *entry = p->entry;
     reception r = {.handle = handle_of(w), .cookie = entry->cookie};
@@ -440,8 +448,7 @@ stand(const kept *s, const waiting_object *w, entry_object *entry, PyObject *con
 }
 
 static PyObject *
-come_back(const kept *s, const waiting_object *w, entry_object *entry,
-          PyObject *const *arguments)
+come_back(kept *s, const waiting_object *w, entry_object *entry, PyObject *const *arguments)
 {
     PyObject *found;
 
@@ -473,7 +480,7 @@ waiting_stand(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
         result = look(s, w, NULL, arguments[1]);
     }
     Py_DecRef(entry);
-    return packing_message(s, result);
+    return packing_message(s, result, has_tick(w));
 }
 
 /* ---- the turn ---- */
@@ -500,7 +507,7 @@ waiting_turn(PyObject *module, PyObject *const *arguments, Py_ssize_t n)
     }
     if (is_received(found)) {
         step_out(w, &p, arguments[1]);
-        return packing_message(s, found);
+        return packing_message(s, found, has_tick(w));
     }
     is_empty = found == Py_None;
     Py_DecRef(found);
