@@ -10,12 +10,15 @@ worth it, and otherwise tries it now and then.
 from __future__ import annotations
 
 import os
+from math import inf
 from time import monotonic, thread_time
 from typing import Final
 
 __all__ = ["LOOK", "TRIAL", "Lookout"]
 
-# Seconds: as long as to be woken takes on a virtual machine, so in vain it costs as much again.
+# Seconds with nothing else to do: as long as to be woken takes on a virtual machine, so in vain
+# it costs as much again. What is done for the messages that came does not count: it may be to
+# wake the very peer whose answer is awaited, and that took most of it.
 LOOK: Final = 100e-6
 # Where it has not been worth it, it is tried each so many times that messages came.
 TRIAL: Final = 128
@@ -32,14 +35,14 @@ class Lookout:
     __slots__ = ("_away", "_came", "_credit", "_end")
 
     def __init__(self) -> None:
-        self._end = 0.0  # of this look, or 0
+        self._end = 0.0  # of this look, or inf before it has begun, or 0
         self._away = 0.0  # how long this thread had not run, in all, when it began
         self._credit = 1
         self._came = 0
 
     def messages_came(self) -> bool:
-        """Tell whether to look for more of them."""
-        if self._end:
+        """Tell whether to look for more of them, when nothing else is to be done."""
+        if self._end and self._end < inf:
             now = monotonic()
             if now < self._end and now - thread_time() - self._away < _AWAY_MAX:
                 self._credit = min(self._credit + 1, _CREDIT_MAX)
@@ -49,20 +52,22 @@ class Lookout:
             self._came += 1
             if self._came % TRIAL:
                 return False
-        now = monotonic()
-        self._end = now + LOOK
-        self._away = now - thread_time()
+        self._end = inf
         return True
 
     def is_over(self) -> bool:
         """Tell whether nothing came for long enough, or nobody looks; then nobody does."""
         if not self._end:
             return True
-        if monotonic() < self._end:
-            os.sched_yield()  # whoever needs the processor has it
-            return False
-        self._in_vain()
-        return True
+        now = monotonic()
+        if self._end == inf:
+            self._end = now + LOOK
+            self._away = now - thread_time()
+        elif now >= self._end:
+            self._in_vain()
+            return True
+        os.sched_yield()  # whoever needs the processor has it
+        return False
 
     def _in_vain(self) -> None:
         self._end = 0.0

@@ -40,6 +40,7 @@ def looked_in_vain(lookout, clock, times):
     looked = []
     for _ in range(times):
         looked.append(lookout.messages_came())
+        assert lookout.is_over() != looked[-1]
         go_on(clock, LOOK)
         assert lookout.is_over()
         assert not lookout.looks
@@ -56,6 +57,8 @@ def test_a_look_ends_when_nothing_comes(clock):
     lookout = Lookout()
     assert lookout.is_over()
     assert lookout.messages_came()
+    go_on(clock, 2 * LOOK)  # something else was to be done first
+    assert not lookout.is_over()
     go_on(clock, 0.9 * LOOK)
     assert lookout.looks
     assert not lookout.is_over()
@@ -70,15 +73,17 @@ def test_where_it_is_worth_it_it_goes_on(clock, monkeypatch):
     lookout = Lookout()
     for number in range(MANY):
         assert lookout.messages_came()
+        assert not lookout.is_over()
         go_on(clock, 0.9 * LOOK)
         assert not lookout.is_over()
-        assert len(yields) == number + 1  # whoever needs the processor has it
+        assert len(yields) == 2 * (number + 1)  # whoever needs the processor has it
 
 
 def test_where_it_is_not_any_more_it_is_given_up(clock):
     lookout = Lookout()
     for _ in range(MANY):
         lookout.messages_came()
+        lookout.is_over()
     looked = looked_in_vain(lookout, clock, 2 * MANY)
     assert 1 < looked.index(False) < MANY
     assert not any(looked[looked.index(False) :])
@@ -89,8 +94,17 @@ def test_where_others_need_the_processor_it_is_not_worth_it(clock):
     looked = []
     for _ in range(MANY):
         looked.append(lookout.messages_came())
+        lookout.is_over()
         clock.now += 0.2 * LOOK  # in which a peer may have answered
     assert looked == [True] + [False] * (MANY - 1)
+
+
+def test_messages_that_come_without_a_look_say_nothing_of_it(clock):
+    lookout = Lookout()
+    for _ in range(MANY):
+        lookout.messages_came()  # and there is always something to do
+        go_on(clock, 2 * LOOK)
+    assert looked_in_vain(lookout, clock, 3) == [True, False, False]
 
 
 async def converse(prefix, monkeypatch):
