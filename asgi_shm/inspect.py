@@ -139,7 +139,7 @@ class Lock:
     slot: int | None  # of the process whose mailbox it is
     holder: int  # slot of who holds it
     pid: int
-    waited: bool  # somebody sleeps until it is free
+    waited: bool  # somebody waits for it
 
 
 @dataclass(frozen=True, slots=True)

@@ -402,7 +402,7 @@ typedef struct {
     uint32_t slot;    /* of the mailbox; else ASHM_SLOTS */
     uint32_t holder;  /* its slot */
     uint32_t pid;
-    uint32_t waited; /* somebody sleeps until it is free */
+    uint32_t waited; /* somebody waits for it */
 } ashm_seen_lock;
 
 /* All in one part: *count is at most 9 + ASHM_SLOTS. */

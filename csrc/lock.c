@@ -89,7 +89,7 @@ wait_until(lock_party *party, const lock_shm *lock, uint64_t now)
     return is_stuck(party->a, lock, now) ? now : party->deadline;
 }
 
-/* Critical sections are short: most waits end here. */
+/* Critical sections are short: most waits end in the first of these. */
 static bool
 spin(const lock_party *party, lock_shm *lock)
 {
@@ -102,27 +102,53 @@ spin(const lock_party *party, lock_shm *lock)
     return false;
 }
 
+/* Who is woken for the lock has it so much later, and who settles a mailbox lets in who looks
+ * sooner than who sleeps. So that is tried first, and the owner told of it. */
+static bool
+look_on(const lock_party *party, lock_shm *lock, uint64_t until)
+{
+    do {
+        uint64_t word = load_relaxed64(&lock->word);
+
+        if (word != 0 && (word & LOCK_LOOKERS) == 0) {
+            (void)cas_acquire64(&lock->word, word, word | LOCK_LOOKERS);
+        }
+        if (spin(party, lock)) {
+            return true;
+        }
+        linger();
+        sched_yield(); /* the owner may need this processor */
+    } while (clock_monotonic() < until);
+    return false;
+}
+
 static int
 wait_for(lock_party *party, lock_shm *lock, const char *what)
 {
     ashm *a = party->a;
     uint64_t slice = SLICE_FIRST;
     uint64_t now, deadline, slice_end, word;
-    bool last = false;
+    bool slept = false, last = false;
     int rc;
 
     if (spin(party, lock)) {
         return 0;
     }
-    linger();
     now = clock_monotonic();
     deadline = wait_until(party, lock, now);
+    if (now < deadline &&
+        look_on(party, lock, now + WAKING_TIME < deadline ? now + WAKING_TIME : deadline)) {
+        return 0;
+    }
+    linger();
+    now = clock_monotonic();
     slice_end = now + slice < deadline ? now + slice : deadline;
     for (;;) {
         word = load_relaxed64(&lock->word); /* the CAS below decides */
         if (word == 0) {
-            /* Taken with W: others may sleep yet, and we cannot know. */
-            if (cas_acquire64(&lock->word, 0, party->owner | LOCK_WAITERS)) {
+            /* Who had the post for those who sleep tells the next by W, if they still do: we
+             * cannot know. */
+            if (cas_acquire64(&lock->word, 0, party->owner | (slept ? LOCK_WAITERS : 0))) {
                 return 0;
             }
             continue;
@@ -135,6 +161,7 @@ wait_for(lock_party *party, lock_shm *lock, const char *what)
             continue;
         }
         if (now < slice_end) {
+            slept = true;
             sleep_until(lock_semaphore(a, lock), slice_end);
             if ((now = clock_monotonic()) < slice_end) {
                 continue;
@@ -168,11 +195,18 @@ lock_wait(lock_party *party, lock_shm *lock, const char *what)
 int
 lock_let_in(lock_party *party, lock_shm *lock, const char *what)
 {
-    uint64_t until = clock_monotonic() + WAKING_TIME;
+    uint64_t now, until;
 
     lock_release(party->a, lock);
-    while (load_relaxed64(&lock->word) == 0 && clock_monotonic() < until) {
-        sched_yield(); /* he may need this processor */
+    for (int i = 0; i < SPINS && load_relaxed64(&lock->word) == 0; i++) {
+        cpu_relax();
     }
+    until = (now = clock_monotonic()) + WAKING_TIME;
+    while (load_relaxed64(&lock->word) == 0 && now < until) {
+        linger();
+        sched_yield(); /* he may need this processor */
+        now = clock_monotonic();
+    }
+    party->deadline = 0; /* that he has it is our own wish */
     return lock_acquire(party, lock, what);
 }

@@ -3,14 +3,16 @@
  *
  * Ownership is one word: 0, or
  *
- *     63        32 31  24 23     8 7     1 0
- *    | generation | zero |  slot  | lane  | W |
+ *     63        32 31  25  24 23     8 7     1 0
+ *    | generation | zero | L |  slot  | lane  | W |
  *
- * One compare-and-swap from 0 takes it; an exchange with 0 gives it back. W says
- * that somebody may sleep on the named semaphore. The semaphore is a place to
- * sleep and nothing else: ownership never depends on it, so a post that is lost
- * (its poster was killed) costs its waiter one slice of time, and one too many
- * wakes somebody who looks at the word and sleeps again.
+ * One compare-and-swap from 0 takes it; an exchange with 0 gives it back. L says
+ * that somebody looks at the word again and again, as everybody does at first, for
+ * as long as to be woken would take. W says that somebody may sleep on the named
+ * semaphore. The semaphore is a place to sleep and nothing else: ownership never
+ * depends on it, so a post that is lost (its poster was killed) costs its waiter
+ * one slice of time, and one too many wakes somebody who looks at the word and
+ * sleeps again.
  *
  * A waiter whose slice ends looks whether the owner lives. If not, it undoes the
  * owner's transaction and frees the words in its name (recover.h), and goes on.
@@ -34,6 +36,8 @@
 #include "handle.h"
 
 #define LOCK_WAITERS UINT64_C(1)
+#define LOCK_LOOKERS (UINT64_C(1) << 24)
+#define LOCK_AWAITED (LOCK_WAITERS | LOCK_LOOKERS)
 
 static inline uint64_t
 lock_owner(uint32_t generation, uint32_t slot, uint32_t lane)
@@ -86,15 +90,21 @@ lock_acquire(lock_party *party, lock_shm *lock, const char *what)
     return lock_wait(party, lock, what);
 }
 
-/* Does somebody sleep until it is free? */
+/* Does somebody look, or also sleep, until it is free? */
+static inline bool
+lock_is_looked_for(const lock_shm *lock)
+{
+    return (load_relaxed64(&lock->word) & LOCK_LOOKERS) != 0;
+}
+
 static inline bool
 lock_is_awaited(const lock_shm *lock)
 {
-    return (load_relaxed64(&lock->word) & LOCK_WAITERS) != 0;
+    return (load_relaxed64(&lock->word) & LOCK_AWAITED) != 0;
 }
 
-/* Give it back to whoever sleeps, and take it again once he has had it, or does not come at
- * once. As lock_acquire(): if it fails it is not held. */
+/* Give it back to whoever waits, and take it again once he has had it, or does not come at
+ * once. As lock_acquire(), with the whole time to wait: if it fails it is not held. */
 int lock_let_in(lock_party *party, lock_shm *lock, const char *what);
 
 /* Killed before the exchange: a waiter recovers. After it, before the post: a

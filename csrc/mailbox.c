@@ -10,9 +10,10 @@
  * and the end of the transaction. */
 enum { MEMBER_ROOM = 64 };
 
-/* Who waits for a mailbox that is being settled is let in after so many deliveries, a fraction
- * of a millisecond; so often, that one who sends on and on does not keep us here. */
-enum { STRETCH = 2048, STRETCHES = 16 };
+/* Who waits for a mailbox that is being settled is let in after so many deliveries: who looks,
+ * in some microseconds, and who has to be woken, in a fraction of a millisecond. After a
+ * millisecond or two nobody is. */
+enum { STEP = 128, STRETCH = 2048, LET_IN_MAX = 32768 };
 
 /* Under the lock, so relaxed; without it they are a hint, made sure under it. */
 static uint32_t
@@ -134,8 +135,9 @@ deliver(tx *t, fanout *f, uint32_t member)
     return 0;
 }
 
+/* To so many of those that are left, or some more. */
 static int
-deliver_to_members(tx *t, ashm_delivery *report)
+deliver_to_members(tx *t, unsigned most, ashm_delivery *report)
 {
     fanout f = {.broadcast = first_broadcast(t)};
     group_shm *g = group_at(t, f.broadcast->group);
@@ -144,6 +146,10 @@ deliver_to_members(tx *t, ashm_delivery *report)
     int rc;
 
     for (; member != 0 && t->fault == 0; member = member_at(t, member)->group_next) {
+        if (f.report.delivered + f.report.full >= most) {
+            *report = f.report;
+            return pause_at(t, &f, member);
+        }
         if (left-- == 0) {
             tx_fault(t, ASHM_CORRUPT);
         } else if ((rc = deliver(t, &f, member)) != 0) {
@@ -157,7 +163,7 @@ deliver_to_members(tx *t, ashm_delivery *report)
 /* As if it were done when the message was sent. The clock is put back for it: who was a member
  * then gets the message, and what had not expired then takes its room. */
 static int
-settle_first(tx *t, ashm_delivery *report)
+settle_first(tx *t, unsigned most, ashm_delivery *report)
 {
     uint64_t now = t->now;
     int rc;
@@ -165,34 +171,55 @@ settle_first(tx *t, ashm_delivery *report)
     if (!SABOTAGE(SETTLE_NOW)) {
         t->now = first_broadcast(t)->sent;
     }
-    rc = deliver_to_members(t, report);
+    rc = deliver_to_members(t, most, report);
     t->now = now;
     return rc;
 }
 
-/* *last is what became of the broadcast that was appended last. So many `stretches` end with
- * others being let in, if nothing that was read of the mailbox is needed any more; if they keep
- * it, it is not held then. */
-static int
-settle(tx *t, ashm_delivery *last, unsigned stretches)
+/* How far a mailbox is settled. */
+typedef struct settling {
+    uint64_t deliveries; /* so far */
+    uint64_t slept_at;   /* as many there were when a sleeper was let in */
+} settling;
+
+/* Whom to let in between two steps? Those who look, and now and then those who sleep. But not
+ * so long that one who sends on and on keeps us here, and nobody who would find the ring full.
+ */
+static bool
+has_guest(tx *t, settling *s)
 {
-    uint64_t deliveries = 0;
+    const lock_shm *lock = &t->mailbox->lock;
+
+    if (s->deliveries > LET_IN_MAX || broadcasts(t) > BROADCASTS / 2) {
+        return false;
+    }
+    if (s->deliveries - s->slept_at >= STRETCH && lock_is_awaited(lock)) {
+        s->slept_at = s->deliveries;
+        return true;
+    }
+    return lock_is_looked_for(lock);
+}
+
+/* *last is what became of the broadcast that was appended last. Others are let in meanwhile if
+ * nothing that was read of the mailbox is needed any more; if they keep it, it is not held
+ * then.
+ */
+static int
+settle(tx *t, ashm_delivery *last, bool lets_in)
+{
+    settling s = {0};
     int rc;
 
     while (broadcasts(t) != 0) {
-        if (deliveries + group_at(t, first_broadcast(t)->group)->count >= STRETCH) {
+        if (s.deliveries + group_at(t, first_broadcast(t)->group)->count >= STRETCH) {
             linger();
         }
-        if ((rc = settle_first(t, last)) != 0) {
+        if ((rc = settle_first(t, lets_in ? STEP : UINT32_MAX, last)) != 0) {
             return rc;
         }
-        deliveries += last->delivered + last->full;
-        if (deliveries >= STRETCH && stretches > 0) {
-            deliveries = 0;
-            stretches--;
-            if ((rc = tx_let_in(t)) != 0) {
-                return rc;
-            }
+        s.deliveries += last->delivered + last->full;
+        if (lets_in && has_guest(t, &s) && (rc = tx_let_in(t)) != 0) {
+            return rc;
         }
     }
     return tx_commit(t);
@@ -203,7 +230,7 @@ mailbox_settle(tx *t)
 {
     ashm_delivery last;
 
-    return settle(t, &last, 0);
+    return settle(t, &last, false);
 }
 
 int
@@ -213,7 +240,7 @@ mailbox_enter(tx *t, uint32_t index)
     int rc = tx_enter(t, index);
 
     if (rc == 0 && ASHM_UNLIKELY(broadcasts(t) != 0 || t->fault != 0)) {
-        if ((rc = settle(t, &last, STRETCHES)) != 0) {
+        if ((rc = settle(t, &last, true)) != 0) {
             if (t->mailbox != NULL) {
                 tx_leave(t);
             }
@@ -352,7 +379,7 @@ broadcast_to(tx *t, uint32_t group, const broadcast *b, bool *sent)
     }
     rc = append(t, group, b->deadline, skip);
     *sent = rc == 0;
-    if (rc == 0 && b->report != NULL && (rc = settle(t, &report, 0)) == 0) {
+    if (rc == 0 && b->report != NULL && (rc = settle(t, &report, false)) == 0) {
         b->report->delivered += report.delivered;
         b->report->full += report.full;
     }

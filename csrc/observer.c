@@ -444,7 +444,7 @@ tell_lock(const ashm *a, const lock_shm *lock, ashm_seen_lock *seen)
     }
     seen->holder = lock_owner_slot(word);
     seen->pid = handle_slot(a, seen->holder)->pid;
-    seen->waited = (word & LOCK_WAITERS) != 0;
+    seen->waited = (word & LOCK_AWAITED) != 0;
     return true;
 }
 

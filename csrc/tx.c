@@ -91,6 +91,12 @@ tx_close(tx *t)
     }
 }
 
+static const char *
+mailbox_rank(uint32_t index)
+{
+    return index < COMMONS ? LOCK_COMMONS : LOCK_MAILBOX;
+}
+
 int
 tx_enter(tx *t, uint32_t index)
 {
@@ -98,7 +104,7 @@ tx_enter(tx *t, uint32_t index)
     int rc;
 
     ASHM_DEBUG_CHECK(t->mailbox == NULL && !t->memory && t->lane->count == 0);
-    rc = lock_acquire(&t->party, &mailbox->lock, index < COMMONS ? LOCK_COMMONS : LOCK_MAILBOX);
+    rc = lock_acquire(&t->party, &mailbox->lock, mailbox_rank(index));
     if (rc == 0) {
         t->mailbox = mailbox;
         t->mailbox_index = index;
@@ -120,14 +126,12 @@ int
 tx_let_in(tx *t)
 {
     mailbox_shm *mailbox = t->mailbox;
-    int rc = 0;
+    int rc;
 
     ASHM_DEBUG_CHECK(t->lane->count == 0 && !t->memory);
-    if (lock_is_awaited(&mailbox->lock)) {
-        t->mailbox = NULL;
-        rc = lock_let_in(&t->party, &mailbox->lock, LOCK_MAILBOX);
-        t->mailbox = rc == 0 ? mailbox : NULL;
-    }
+    t->mailbox = NULL;
+    rc = lock_let_in(&t->party, &mailbox->lock, mailbox_rank(t->mailbox_index));
+    t->mailbox = rc == 0 ? mailbox : NULL;
     return rc;
 }
 

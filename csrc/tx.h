@@ -55,7 +55,7 @@ int tx_enter(tx *t, uint32_t mailbox); /* 0 or an error; nothing is held then */
 void tx_leave(tx *t);                  /* after a commit */
 bool tx_memory(tx *t);                 /* false: `fault` is set */
 
-/* After a commit: whoever sleeps for the mailbox has it first. As tx_enter(). */
+/* After a commit: whoever waits for the mailbox has it first. As tx_enter(). */
 int tx_let_in(tx *t);
 
 int tx_commit(tx *t);

@@ -39,11 +39,12 @@
 
 /* ---- the segment ---- */
 
-/* The lock word: generation, slot, W; 0: free. */
+/* The lock word: generation, L, slot, W; 0: free. */
 #define W 1
-#define OWNER(slot) (generation[slot] * 8 + (slot + 1) * 2)
+#define L 8
+#define OWNER(slot) (generation[slot] * 16 + (slot + 1) * 2)
 #define SLOT_OF(word) ((word) / 2 % 4 - 1)
-#define GENERATION_OF(word) ((word) / 8)
+#define GENERATION_OF(word) ((word) / 16)
 
 byte word;
 byte semaphore;
@@ -223,18 +224,34 @@ inline wait_a_slice(recovering, slot)
 #endif
 }
 
+/* Who looks tells the owner, or somebody who had it meanwhile. */
+inline look_on()
+{
+    d_step {
+        if
+        :: word != 0 && word / L % 2 == 0 -> word = word + L
+        :: else
+        fi
+    }
+}
+
 inline acquire(recovering, slot)
 {
     if
     :: d_step { word == 0 -> word = OWNER(slot) }
     :: word != 0 ->
-       do
-       :: d_step { word == 0 -> word = OWNER(slot) + W };
-          break
-       :: d_step { word != 0 -> seen = word; word = word - word % 2 + W };
-          wait_a_slice(recovering, slot);
-          seen = 0
-       od
+       look_on();
+       if
+       :: d_step { word == 0 -> word = OWNER(slot) }
+       :: true ->
+          do
+          :: d_step { word == 0 -> word = OWNER(slot) + W };
+             break
+          :: d_step { word != 0 -> seen = word; word = word - word % 2 + W };
+             wait_a_slice(recovering, slot);
+             seen = 0
+          od
+       fi
     fi;
     assert(x == y && count[slot] == 0)
 }

@@ -16,6 +16,7 @@ endfunction()
 # Time is the harness's: fuzz_segment.c.
 target_compile_definitions(ashm PRIVATE clock_gettime=fuzz_clock_gettime
                                         nanosleep=fuzz_nanosleep
+                                        sched_yield=fuzz_sched_yield
                                         sem_clockwait=fuzz_sem_clockwait)
 ashm_fuzz(body 200000)
 ashm_fuzz(segment 500)

@@ -38,6 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int fuzz_clock_gettime(clockid_t clock, struct timespec *now);
 int fuzz_sem_clockwait(sem_t *semaphore, clockid_t clock, const struct timespec *until);
 int fuzz_nanosleep(const struct timespec *pause, struct timespec *left);
+int fuzz_sched_yield(void);
 
 static uint64_t fake_now = NOW;
 
@@ -67,6 +68,13 @@ fuzz_nanosleep(const struct timespec *pause, struct timespec *left)
 {
     (void)left;
     fake_now += (uint64_t)pause->tv_sec * SECOND + (uint64_t)pause->tv_nsec;
+    return 0;
+}
+
+int
+fuzz_sched_yield(void)
+{
+    fake_now += NS_PER_MS / 50;
     return 0;
 }
 

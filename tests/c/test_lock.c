@@ -196,6 +196,43 @@ test_a_waiter_is_woken(void)
     fixture_end(&s, a);
 }
 
+/* Was there a post that nobody has had? There is none after it. */
+static bool
+was_posted(const ashm *a, const lock_shm *lock)
+{
+    return sem_trywait(a->semaphores[lock->semaphore % ASHM_SEMAPHORES]) == 0;
+}
+
+/* By the machine's leave, once of many times: it sleeps after all if the lock is not given back
+ * soon, and who has slept does not know whether others do. */
+static void
+test_who_looks_is_told_of_and_not_posted_for(void)
+{
+    segment s;
+    ashm *a = fixture_begin(&s), *b = segment_open_sharing(&s, a);
+    lock_shm *lock = commons_lock(a, 0);
+    pthread_t thread;
+    bool unposted = false;
+    tx t;
+
+    for (int i = 0; i < 100; i++) {
+        mailbox_hold(a, &t, 0);
+        EXPECT_EQ(pthread_create(&thread, NULL, take_once, b), 0);
+        while (!lock_is_looked_for(lock)) {
+            cpu_relax();
+        }
+        EXPECT_EQ(lock_owner_slot(lock->word), a->own->slot);
+        EXPECT_EQ(lock_owner_generation(lock->word), a->own->generation);
+        mailbox_let_go(&t);
+        pthread_join(thread, NULL);
+        EXPECT_EQ(lock->word, 0);
+        unposted |= !was_posted(a, lock);
+    }
+    EXPECT(unposted);
+    segment_close_sharing(b);
+    fixture_end(&s, a);
+}
+
 static void
 test_a_post_that_is_lost_costs_a_slice_of_time(void)
 {
@@ -489,6 +526,7 @@ main(void)
     RUN(test_it_excludes_processes);
     RUN(test_it_excludes_threads_of_one_process);
     RUN(test_a_waiter_is_woken);
+    RUN(test_who_looks_is_told_of_and_not_posted_for);
     RUN(test_a_post_that_is_lost_costs_a_slice_of_time);
     RUN(test_posts_that_nobody_waited_for_let_nobody_in);
     RUN(test_a_stopped_owner_is_waited_for_and_named);

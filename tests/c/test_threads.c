@@ -355,77 +355,9 @@ test_a_process_leaves_while_its_threads_are_inside(void)
     fixture_end(&s, a);
 }
 
-/* ---- a mailbox that is being settled ---- */
-
-enum { PENDING = 60, MEMBERS = 500, ATTEMPTS = 100 };
-
-typedef struct {
-    ashm *a; /* who sends */
-    atomic_u64 *lock; /* of the mailbox of who settles */
-    atomic_u32 settled; /* he has done */
-    bool let_in; /* the sender was done before */
-} latecomer;
-
-/* Comes when the mailbox is being settled. */
-static void *
-send_late(void *argument)
-{
-    latecomer *l = argument;
-
-    while (load_relaxed64(l->lock) == 0 && atomic_load(&l->settled) == 0) {
-        cpu_relax();
-    }
-    OK(tell(l->a, "room", "late"));
-    l->let_in = atomic_load(&l->settled) == 0;
-    return NULL;
-}
-
-static bool
-is_let_in(ashm *a, ashm *b)
-{
-    latecomer late = {.a = b, .lock = &handle_mailbox(a, COMMONS + a->own->slot)->lock.word};
-    uint64_t cookies[4];
-    pthread_t thread;
-    size_t n;
-
-    for (int i = 0; i < PENDING; i++) {
-        OK(tell(b, "room", "early"));
-    }
-    run(&thread, send_late, &late);
-    OK(ashm_ready(a, cookies, 4, &n));
-    atomic_store(&late.settled, 1);
-    pthread_join(thread, NULL);
-    OK(ashm_flush(a));
-    return late.let_in;
-}
-
-/* By the machine's leave: nobody is let in who is not woken in time. */
-static void
-test_who_waits_is_let_in_while_a_mailbox_is_settled(void)
-{
-    segment s;
-    ashm *a = fixture_begin(&s);
-    ashm *b = segment_open_sharing(&s, a);
-    char name[ASHM_NAME_MAX + 1], suffix[20];
-    bool let_in = false;
-
-    for (int attempt = 0; attempt < ATTEMPTS && !let_in; attempt++) {
-        for (int i = 0; i < MEMBERS; i++) {
-            snprintf(suffix, sizeof suffix, "%d", i);
-            OK(join(a, "room", own_channel(a, suffix, name)));
-        }
-        let_in = is_let_in(a, b);
-    }
-    EXPECT(let_in);
-    verified(a);
-    segment_close_sharing(b);
-    fixture_end(&s, a);
-}
-
 int
 main(void)
 {
-    RUN(test_who_waits_is_let_in_while_a_mailbox_is_settled);
     RUN(test_a_work_queue);
     RUN(test_everything_at_once);
     RUN(test_everything_at_once_by_threads_of_one_process);
