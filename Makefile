@@ -27,7 +27,7 @@ FUZZER := echo 'int LLVMFuzzerTestOneInput(const char *data, unsigned long size)
 	| clang -fsanitize=fuzzer,address -x c - -o /dev/null 2>/dev/null
 
 CORE := $(wildcard csrc/* csrc/python/*) setup.py pyproject.toml
-C_FILES := $(wildcard csrc/*.[ch] csrc/python/*.[ch] tests/c/*.[ch] benchmarks/*.c)
+C_FILES := $(wildcard csrc/*.[ch] csrc/python/*.[ch] tests/c/*.[ch] benchmarks/*.[ch])
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: help demo demo-check test test-c kill-all sabotage test-py soak lint format dist clean

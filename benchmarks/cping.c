@@ -5,34 +5,13 @@
  * Usage: cping PROCESSOR PROCESSOR ROUND_TRIPS. Prints the time of each in ns.
  */
 
-#define _GNU_SOURCE
-#include <sched.h>
-#include <stdint.h>
+#include "processor.h"
+
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define WARM_UP 200
-
-static void
-pin(int processor)
-{
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(processor, &set);
-    if (sched_setaffinity(0, sizeof set, &set))
-        exit(2);
-}
-
-static int64_t
-now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
-}
 
 static void
 pass(int from, int to)

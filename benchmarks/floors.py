@@ -18,7 +18,7 @@ from typing import ClassVar
 import msgpack
 
 from . import pinning
-from .cping import round_trips_ns
+from .cping import round_trips_ns, turns_ns
 from .crew import Crew
 from .emptycall import load
 from .fifo import FifoEnd
@@ -260,6 +260,18 @@ class CRoundTripOneProcessor(CRoundTrip):
     place = 0
 
 
+class CTurns(Workload):
+    """Two processors that compute in turn: how much the timers and the host add to that."""
+
+    name = "two processors that compute in turn, in C"
+    figures: ClassVar = LATENCIES
+
+    async def run(self, seconds: float) -> Outcome:  # noqa: ARG002 -- it counts
+        if pinning.processors() == 1:
+            raise Unsuitable("there is only one processor to run on")
+        return Outcome(percentiles(turns_ns(1)))
+
+
 FLOORS: dict[str, Callable[[], Workload]] = {
     "pack": Pack,
     "unpack": Unpack,
@@ -273,6 +285,7 @@ FLOORS: dict[str, Callable[[], Workload]] = {
     **{f"fifo_group_{size}": partial(FifoGroup, size) for size in GROUP_SIZES},
     "c": CRoundTrip,
     "c_one_processor": CRoundTripOneProcessor,
+    "c_turns": CTurns,
 }
 """Every floor by the key that the command line and the JSON use."""
 
