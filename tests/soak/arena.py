@@ -1,6 +1,8 @@
 """What the processes of a soak share: options, names, a word that says stop, and journals.
 
-Each thread of a process has a journal. A line is one write(), so it outlives a kill:
+Each thread of a process has a journal. A line is one write(), so it outlives a kill. A kill
+within the write may leave the beginning of it, where a page of the file ends: that does not
+count.
 
     P pid           the process
     I id channel    about to send; of a group: "group:<name>" in the channel's place

@@ -71,7 +71,8 @@ class Journals:
     def read(self, path: Path) -> None:
         thread = Thread()
         self.threads.append(thread)
-        for line in path.read_text().splitlines():
+        *lines, _ = path.read_text().split("\n")  # the last may be cut off
+        for line in lines:
             time, kind, *words = line.split(" ", 3)
             if kind == "X":
                 self.problems.append(f"{path.name}: {' '.join(words)}")

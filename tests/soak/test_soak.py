@@ -10,6 +10,7 @@ import pytest
 
 from tests.soak.__main__ import SHAPES
 from tests.soak.sabotage import LOSSES
+from tests.soak.tally import Journals
 
 ROOT = Path(__file__).parents[2]
 # Bounds a storm that does not end; nothing measures it.
@@ -37,3 +38,12 @@ def test_a_storm_loses_nothing(shape: str) -> None:
 @pytest.mark.parametrize("loss", LOSSES)
 def test_what_is_wrong_on_purpose_is_reported(loss: str) -> None:
     run("tests.soak.sabotage", loss)
+
+
+def test_a_note_that_a_kill_has_cut_off_does_not_count(tmp_path: Path) -> None:
+    path = tmp_path / "cut.journal"
+    path.write_text("1 P 42\n2 I message channel\n3 S mess")
+    journals = Journals()
+    journals.read(path)
+    assert journals.threads[0].last == 2
+    assert list(journals.sent) == ["message"]
