@@ -14,7 +14,7 @@ from typing import Any
 
 from .floors import FLOORS, beneath
 from .loops import missing
-from .plan import MEASURED_OF, PUT_TO, SLOW_SECONDS
+from .plan import MEASURED_OF, ONCE, PUT_TO, SLOW_SECONDS
 from .store import FLOOR, CellKey, Results
 from .targets import OURS, verdicts
 from .text import number, percent, quantity, spread, table, times
@@ -32,7 +32,6 @@ GLANCE = (
     ("queue", "rate", "work queue"),
     ("churn_10", "time", "join and leave"),
 )
-LOSSES = ("round_trip", "stream_100", "stream_10k", "stream_1m", "fan_out_1000", "queue")
 
 
 def glance(results: Results) -> list[str]:
@@ -46,12 +45,17 @@ def glance(results: Results) -> list[str]:
         if not any(cells):
             continue
         lost, doubled = (
-            percent(max(results.share(CellKey(loop, work, key), what) for work in LOSSES))
+            percent(max(results.share(cell, what) for cell in results.of(key)))
             for what in ("lost", "doubled")
         )
         rows.append([_bold(label, key), version, *cells, lost, doubled])
     headings = ["layer", "version", *(text for _, _, text in GLANCE), "lost", "twice"]
     return table(headings, rows, left=2)
+
+
+def has_ours(results: Results) -> bool:
+    """Say whether asgi_shm was measured, with the options that its targets are for."""
+    return OURS in results.header["contenders"]
 
 
 def target_table(results: Results) -> list[str]:
@@ -157,8 +161,10 @@ def _cut_short(results: Results) -> list[str]:
     most = _repetitions(results)
     fewer = sum(
         len(outcomes) < most
-        and all(outcome.get("took", 0) <= SLOW_SECONDS for outcome in outcomes.values())
-        for outcomes in results.cells.values()
+        and key.workload not in ONCE
+        and not results.reason(key)
+        and all(outcome["took"] <= SLOW_SECONDS for outcome in outcomes.values())
+        for key, outcomes in results.cells.items()
     )
     share = f"{fewer} of {len(results.cells)}"
     return [f"{share} were run once less: the last repetition was cut short"] if fewer else []
@@ -168,7 +174,7 @@ def markdown(results: Results) -> str:
     """Write all of it."""
     return "\n".join([
         "## At a glance", "", *glance(results),
-        "## Targets", "", *target_table(results),
+        *(["## Targets", "", *target_table(results)] if has_ours(results) else []),
         "## Each workload", "", *workload_tables(results),
         "## Floors", "", *floor_tables(results),
         "## Errors", "", *errors(results),

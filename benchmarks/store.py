@@ -57,6 +57,10 @@ class Results:
         """Take one more outcome."""
         self.cells.setdefault(key, {})[repetition] = outcome
 
+    def of(self, contender: str) -> list[CellKey]:
+        """Give the cells of a contender."""
+        return [key for key in self.cells if key.contender == contender]
+
     def reason(self, key: CellKey) -> str:
         """Say why a cell could not be measured; empty if it was."""
         outcomes = self.cells.get(key, {}).values()

@@ -67,22 +67,24 @@ class Judge:
         told = "" if found is None else quantity(found, unit)
         return self.verdict(text, found, told, lambda value: value <= limit)
 
+    def ratio(self, above: tuple[str, ...], below: tuple[str, ...]) -> float | None:
+        """Two workloads with a figure, of ours or of the contender that stands third."""
+        sides = []
+        for workload, figure, *contender in (above, below):
+            key = CellKey(LOOP, workload, *(contender or [OURS]))
+            sides.append(self._results.values(key, figure))
+        return ratio(*sides)
+
     def within(
-        self, text: str, factor: float, above: tuple[str, str], below: tuple[str, str],
-        *, floor: bool = False,
-    ) -> Verdict:  # fmt: skip
-        """One figure of ours is at most ``factor`` times another of ours, or a floor."""
-        values = self._results.values
-        found = ratio(
-            values(CellKey(LOOP, above[0], OURS), above[1]),
-            values(CellKey(LOOP, below[0], "" if floor else OURS), below[1]),
-        )
+        self, text: str, factor: float, above: tuple[str, ...], below: tuple[str, ...]
+    ) -> Verdict:
+        """One figure is at most ``factor`` times another."""
+        found = self.ratio(above, below)
         return self.verdict(text, found, times(found), lambda r: r <= factor)
 
     def slowest(self, workload: str, contender: str = OURS) -> float | None:
         """How many times the median the 99th percentile is."""
-        key = CellKey(LOOP, workload, contender)
-        return ratio(self._results.values(key, "p99"), self._results.values(key, "p50"))
+        return self.ratio((workload, "p99", contender), (workload, "p50", contender))
 
     @staticmethod
     def verdict(
@@ -115,7 +117,7 @@ def _direct(judge: Judge) -> Iterator[Verdict]:
     )  # fmt: skip
     yield judge.within(
         "round trip, median: within 1.3 × the FIFO floor",
-        1.3, ("round_trip", "p50"), ("fifo", "p50"), floor=True,
+        1.3, ("round_trip", "p50"), ("fifo", "p50", FLOOR),
     )  # fmt: skip
     yield judge.at_least(
         "round trip, median: 4 × faster than the best peer",
@@ -198,9 +200,7 @@ def _synchronous(judge: Judge) -> Iterator[Verdict]:
         "async_to_sync(group_send): no slower than the fastest peer",
         1, "async_to_sync", "call", best,
     )  # fmt: skip
-    ours = judge.median("sync", "call")
-    theirs = None if best is None else judge.median("async_to_sync", "call", best)
-    found = theirs / ours if ours and theirs else None
+    found = judge.ratio(("async_to_sync", "call", best or ""), ("sync", "call"))
     yield judge.verdict(
         "the synchronous group_send: 100 × faster than that peer",
         found, times(found), lambda ratio: ratio >= 100,
@@ -220,8 +220,7 @@ def _growth(judge: Judge) -> Iterator[Verdict]:
         "group_send and receive beside 100,000 groups as beside 10, within 20 %",
         1.2, ("groups_100000", "time"), ("groups_10", "time"),
     )  # fmt: skip
-    two, sixteen = judge.median("busy_2", "rate"), judge.median("busy_16", "rate")
-    found = sixteen / two if two and sixteen else None
+    found = judge.ratio(("busy_16", "rate"), ("busy_2", "rate"))
     yield judge.verdict(
         "16 busy processes do not less than 2", found, times(found), lambda ratio: ratio >= 1
     )
