@@ -3,18 +3,40 @@
 from __future__ import annotations
 
 import argparse
+import math
 import signal
 import sys
+from argparse import ArgumentTypeError
 from pathlib import Path
 
 from .contenders import BASELINE, KNOWN, PEERS, chosen
 from .loops import LOOPS
-from .plan import Plan, workloads
+from .plan import UVLOOP, Plan, workloads
 from .publish import publish
 from .runner import run
 from .store import Results
 
 RESULTS = Path(__file__).parent / "results"
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ArgumentTypeError("1 or more, please")
+    return number
+
+
+def _time(text: str) -> float:
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise ArgumentTypeError("more than 0, please")
+    return number
+
+
+def _file(text: str) -> str:
+    if not text or text != Path(text).name:
+        raise ArgumentTypeError("a name without folders, please")
+    return text
 
 
 def _arguments() -> argparse.Namespace:
@@ -33,9 +55,9 @@ def _arguments() -> argparse.Namespace:
     )  # fmt: skip
     add("--workload", action="append", default=[], metavar="NAME", help="or how names begin")
     add("--loop", action="append", choices=LOOPS, help="default: both")
-    add("--repetitions", type=int, metavar="N", help="default: 7; quick and compare 3")
-    add("--seconds", type=float, metavar="S", help="default: 2; compare 0.5, quick 0.3")
-    add("--minutes", type=float, metavar="M", help="begin no repetition that ends later;"
+    add("--repetitions", type=_count, metavar="N", help="default: 7; quick and compare 3")
+    add("--seconds", type=_time, metavar="S", help="default: 2; compare 0.5, quick 0.3")
+    add("--minutes", type=_time, metavar="M", help="begin no repetition that ends later;"
         " default: compare 25, quick 5")  # fmt: skip
     add("--resume", action="store_true", help="go on with a run that was ended")
     add(
@@ -44,8 +66,19 @@ def _arguments() -> argparse.Namespace:
     )  # fmt: skip
     add("--render", action="store_true", help="measure nothing: write tables and plots anew")
     add("--docs", action="store_true", help="write them into README.md and docs/ as well")
-    add("--output", default="latest", metavar="NAME", help="of the files in results/")
-    return parser.parse_args()
+    add(
+        "--output",
+        type=_file,
+        default="latest",
+        metavar="NAME",
+        help="of the files in results/",
+    )
+    given = parser.parse_args()
+    if given.again and not given.resume:
+        parser.error("--again is for --resume")
+    if given.docs and not given.render and (not given.compare or given.workload or given.loop):
+        parser.error("--docs is for --compare with all workloads and loops, or for --render")
+    return given
 
 
 def _plan(given: argparse.Namespace) -> Plan:
@@ -61,20 +94,37 @@ def _plan(given: argparse.Namespace) -> Plan:
     )
 
 
+def _measurable(plan: Plan) -> Plan:
+    """Raises SystemExit if there is nothing to measure."""
+    if not any(contender for _, contender in plan.cells(0)):
+        raise SystemExit(
+            f"nothing to measure: {', '.join(plan.loops)} is measured in {', '.join(UVLOOP)}"
+            " alone, and some workloads of some layers, see benchmarks/README.md"
+        )
+    return plan
+
+
 def main() -> None:
     """Measure, and write what was found."""
     given = _arguments()
     path = RESULTS / f"{given.output}.jsonl"
     # So that the servers are stopped when we are.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, lambda *_: sys.exit(1))
     if given.render:
+        if not path.exists():
+            raise SystemExit(f"{path}: no run of this name has been measured")
         results = Results.read(path)
     else:
         results = run(
-            _plan(given), path, lambda text: print(text, file=sys.stderr, flush=True),
+            _measurable(_plan(given)), path,
+            lambda text: print(text, file=sys.stderr, flush=True),
             resume=given.resume, again=tuple(given.again),
         )  # fmt: skip
     print(publish(results, RESULTS, given.output, docs=given.docs))
+    if all(results.reason(key) for key in results.cells if key.contender):
+        raise SystemExit("nothing could be measured: see the reasons above")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from . import old_interpreter
-from .layers import IN_MEMORY, OURS, LayerSpec, Unsuitable, parse
+from .layers import IN_MEMORY, OURS, LayerSpec, Unsuitable, named
 
 CAPACITY = 1_000
 """Unread messages of a channel, where a layer lets one say."""
@@ -137,8 +137,19 @@ def from_text(text: str) -> Contender:
     """Give the contender of a key, or of ``BACKEND`` or ``BACKEND=CONFIG``."""
     if text in KNOWN:
         return KNOWN[text]
-    spec = parse(text)
-    return Contender(spec.backend, spec.backend, spec)
+    backend, _, config = text.partition("=")
+    if "." not in backend:
+        raise SystemExit(
+            f"no layer {backend}: there are {', '.join(KNOWN)}, and BACKEND=CONFIG"
+        )
+    return _by_name(backend, config)
+
+
+def _by_name(backend: str, config: str) -> Contender:
+    """Its key has the options: with others it is another contender."""
+    spec = named(backend, config)
+    key = f"{backend}={json.dumps(spec.config)}" if config else backend
+    return Contender(key, key, spec)
 
 
 def chosen(texts: list[str]) -> tuple[Contender, ...]:
@@ -148,10 +159,11 @@ def chosen(texts: list[str]) -> tuple[Contender, ...]:
     measured, and beside them the one that the environment's BACKEND and CONFIG name.
     """
     if texts:
-        return tuple(map(from_text, texts))
-    backend = os.environ.get("BACKEND")
+        contenders = map(from_text, texts)
+        return tuple({one.key: one for one in contenders}.values())
+    backend, config = os.environ.get("BACKEND"), os.environ.get("CONFIG", "")
     if backend is None:
+        if config:
+            raise SystemExit("CONFIG is given, and no BACKEND that it is of")
         return BASELINE
-    spec = LayerSpec(backend, json.loads(os.environ.get("CONFIG", "{}")))
-    extra = Contender(backend, backend, spec)
-    return (*(one for one in BASELINE if one.spec.backend != backend), extra)
+    return (*BASELINE, _by_name(backend, config))

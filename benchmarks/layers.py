@@ -157,10 +157,31 @@ def _substitute(value: Any, words: Mapping[str, str]) -> Any:
     return value
 
 
-def parse(text: str) -> LayerSpec:
-    """Read ``BACKEND`` or ``BACKEND=CONFIG``, where CONFIG is JSON."""
-    backend, _, config = text.partition("=")
-    return LayerSpec(backend, json.loads(config) if config else {})
+def named(backend: str, config: str) -> LayerSpec:
+    """Give the layer that a user names, with CONFIG as JSON, or raise SystemExit."""
+    if not all(part.isidentifier() for part in backend.split(".")) or "." not in backend:
+        raise SystemExit(
+            f"{backend!r} is no path of a class, as BACKEND is in Django's settings"
+        )
+    try:
+        options = json.loads(config or "{}")
+    except json.JSONDecodeError as error:
+        raise SystemExit(f"CONFIG of {backend} is not in JSON: {error}: {config}") from error
+    if not isinstance(options, dict):
+        raise SystemExit(f"CONFIG of {backend} is no JSON object: {config}")
+    if backend == OURS:
+        _check_prefix(options)
+    return LayerSpec(backend, options)
+
+
+def _check_prefix(options: dict[str, Any]) -> None:
+    """A run removes its segment at its end; that of a site must never be it."""
+    prefix = options.setdefault("prefix", "{run}")
+    if not isinstance(prefix, str) or "{run}" not in prefix:
+        raise SystemExit(
+            f"prefix {prefix!r} of {OURS} has no {{run}} in it: what is measured gets a segment"
+            " of its own, and removes it. Leave the prefix out, or put {run} into it"
+        )
 
 
 async def quietly_close(layer: Any) -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from benchmarks import __main__ as command_line
 from benchmarks import instructions, publish, report, runner
 from benchmarks.contenders import BASELINE, KNOWN, Contender, chosen
 from benchmarks.layers import OURS, LayerSpec, Unsuitable
@@ -187,6 +188,10 @@ def test_a_run_that_was_cut_short_says_so(prefix, tmp_path):
     results, _ = run_cells(plan(ours(prefix), repetitions=2), tmp_path / "cut.jsonl")
     assert "cut short" not in "".join(report.circumstances(results))
 
+    results.add(cell("idle"), 0, {"took": 1, "figures": {}})  # one is enough of it
+    results.add(cell("queue"), 0, {"unsuitable": "it cannot"})
+    assert "cut short" not in "".join(report.circumstances(results))
+
     del results.cells[cell("send_receive")][1]
 
     share = f"1 of {len(results.cells)} were run once less: the last repetition was cut short"
@@ -271,6 +276,23 @@ def test_a_target_that_was_not_measured_is_not_met():
     assert judged["attaching: under 2 ms"].measured == "not measured"
 
 
+@pytest.mark.parametrize("contender", ["nats", "asgi_shm"])
+def test_targets_are_of_our_layer_alone(contender):
+    found = Results({"contenders": {contender: ["a layer", ""]}})
+    assert report.has_ours(found) == (contender == "asgi_shm")
+
+
+def test_the_worst_share_of_losses_is_that_of_any_workload():
+    found = Results({
+        "contenders": {"nats": ["nats", "1"]}, "plan": {"loops": ["asyncio", "uvloop"]},
+    })  # fmt: skip
+    outcome = {"figures": {"time": 5.0}, "expected": 8, "lost": 0, "doubled": 0}
+    found.add(cell("send_receive", "nats"), 0, outcome)
+    found.add(CellKey("uvloop", "wake_receiver", "nats"), 0, {**outcome, "lost": 2})
+
+    assert "| 25 % | 0 |" in "".join(report.glance(found))
+
+
 def test_what_is_generated_stands_between_its_marks(tmp_path):
     document = tmp_path / "document.md"
     begin, end = "<!-- benchmarks: begin (by a command) -->", "<!-- benchmarks: end -->"
@@ -304,6 +326,69 @@ def test_a_layer_is_named_by_the_environment(monkeypatch):
     assert extra.spec == LayerSpec("some.Layer", {"option": "{run}"})
     assert "{run}" not in extra.spec.for_run().config["option"]
     assert chosen(["redis"]) == (KNOWN["redis"],)
+
+
+def test_another_configuration_is_another_layer(monkeypatch):
+    small, large = (f'some.Layer={{"capacity": {capacity}}}' for capacity in (10, 1000))
+    keys = [one.key for one in chosen([small, large, small])]
+    assert keys == [small, large]
+
+    monkeypatch.setenv("BACKEND", OURS)
+    assert [one.key for one in chosen([])] == [*(one.key for one in BASELINE), OURS]
+
+
+@pytest.mark.parametrize(
+    ("layer", "told"),
+    [
+        ("redis2", "no layer redis2: there are asgi_shm, in_memory"),
+        ("some.", "is no path of a class"),
+        ("some.Layer={", "not in JSON"),
+        ("some.Layer=[1]", "no JSON object"),
+        (OURS + '={"prefix": "site"}', "prefix 'site' .* has no {run}"),
+        (OURS + '={"prefix": null}', "has no {run}"),
+    ],
+)
+def test_a_layer_that_is_named_badly_is_an_error(layer, told):
+    with pytest.raises(SystemExit, match=told):
+        chosen([layer])
+
+
+def test_options_without_a_layer_are_an_error(monkeypatch):
+    monkeypatch.setenv("CONFIG", "{}")
+    with pytest.raises(SystemExit, match="no BACKEND"):
+        chosen([])
+
+
+def test_what_is_measured_never_has_the_segment_of_a_site():
+    (contender,) = chosen([OURS + '={"capacity": 10}'])
+    prefixes = {contender.spec.for_run().config["prefix"] for _ in range(2)}
+    assert len(prefixes) == 2
+    assert all(prefix.startswith("bench-") for prefix in prefixes)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--repetitions", "0"],
+        ["--seconds", "nan"],
+        ["--minutes", "-1"],
+        ["--output", "../elsewhere"],
+        ["--again", "queue"],
+        ["--compare", "--docs", "--workload", "queue"],
+        ["--layer", "asgi_shm", "--docs"],
+        ["--loop", "uvloop", "--workload", "queue"],
+        ["--render", "--output", "never-measured"],
+    ],
+)
+def test_a_command_that_makes_no_sense_measures_nothing(arguments, monkeypatch, tmp_path):
+    monkeypatch.setattr(command_line, "RESULTS", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["benchmarks", *arguments])
+
+    with pytest.raises(SystemExit) as refused:
+        command_line.main()
+
+    assert refused.value.code not in (0, None)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_workload_that_does_not_exist_is_an_error():
