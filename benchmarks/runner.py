@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 import subprocess
 import sys
 import time
@@ -122,10 +123,17 @@ def _run(command: list[str]) -> dict[str, Any]:
     except subprocess.TimeoutExpired:
         return {"unsuitable": f"not done within {CELL_SECONDS:.0f} s"}
     if process.returncode != 0:
-        last = process.stderr.strip().splitlines()[-1:] or [f"exit {process.returncode}"]
-        return {"unsuitable": FAILED + last[0]}
+        return {"unsuitable": FAILED + _end(process)}
     outcome: dict[str, Any] = json.loads(process.stdout)
     return {**outcome, "took": round(time.monotonic() - began, 3)}
+
+
+def _end(process: subprocess.CompletedProcess[str]) -> str:
+    """Say why a process has failed, as far as it tells."""
+    if process.returncode < 0:
+        return f"killed by {signal.Signals(-process.returncode).name}"
+    lines = process.stderr.strip().splitlines()
+    return lines[-1] if lines else f"exit {process.returncode}"
 
 
 def _told(key: CellKey, outcome: dict[str, Any]) -> str:

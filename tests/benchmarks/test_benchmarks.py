@@ -167,6 +167,18 @@ def test_what_failed_is_tried_again(prefix, tmp_path):
     assert results.median(cell("send_receive"), "time") > 0
 
 
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("import os; os.kill(os.getpid(), 9)", "failed: killed by SIGKILL"),
+        ("raise SystemExit(3)", "failed: exit 3"),
+        ("raise OSError('no more')", "failed: OSError: no more"),
+    ],
+)
+def test_why_a_cell_failed_is_told(code, told):
+    assert runner._run([sys.executable, "-c", code]) == {"unsuitable": told}
+
+
 def test_what_takes_long_is_not_repeated(prefix, tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "SLOW_SECONDS", 0.0)
 
