@@ -42,7 +42,7 @@ class Lookout:
 
     def messages_came(self) -> bool:
         """Tell whether to look for more of them, when nothing else is to be done."""
-        if self._end and self._end < inf:
+        if 0 < self._end < inf:
             now = monotonic()
             if now < self._end and now - thread_time() - self._away < _AWAY_MAX:
                 self._credit = min(self._credit + 1, _CREDIT_MAX)

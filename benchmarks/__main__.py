@@ -6,7 +6,6 @@ import argparse
 import math
 import signal
 import sys
-from argparse import ArgumentTypeError
 from pathlib import Path
 
 from .contenders import BASELINE, KNOWN, PEERS, chosen
@@ -22,20 +21,20 @@ RESULTS = Path(__file__).parent / "results"
 def _count(text: str) -> int:
     number = int(text)
     if number < 1:
-        raise ArgumentTypeError("1 or more, please")
+        raise argparse.ArgumentTypeError("1 or more, please")
     return number
 
 
 def _time(text: str) -> float:
     number = float(text)
     if not 0 < number < math.inf:
-        raise ArgumentTypeError("more than 0, please")
+        raise argparse.ArgumentTypeError("more than 0, please")
     return number
 
 
 def _file(text: str) -> str:
     if not text or text != Path(text).name:
-        raise ArgumentTypeError("a name without folders, please")
+        raise argparse.ArgumentTypeError("a name without folders, please")
     return text
 
 
@@ -66,13 +65,7 @@ def _arguments() -> argparse.Namespace:
     )  # fmt: skip
     add("--render", action="store_true", help="measure nothing: write tables and plots anew")
     add("--docs", action="store_true", help="write them into README.md and docs/ as well")
-    add(
-        "--output",
-        type=_file,
-        default="latest",
-        metavar="NAME",
-        help="of the files in results/",
-    )
+    add("--output", type=_file, default="latest", metavar="NAME", help="of files in results/")
     given = parser.parse_args()
     if given.again and not given.resume:
         parser.error("--again is for --resume")

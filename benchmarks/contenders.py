@@ -142,12 +142,8 @@ def from_text(text: str) -> Contender:
         raise SystemExit(
             f"no layer {backend}: there are {', '.join(KNOWN)}, and BACKEND=CONFIG"
         )
-    return _by_name(backend, config)
-
-
-def _by_name(backend: str, config: str) -> Contender:
-    """Its key has the options: with others it is another contender."""
     spec = named(backend, config)
+    # With other options it is another contender.
     key = f"{backend}={json.dumps(spec.config)}" if config else backend
     return Contender(key, key, spec)
 
@@ -158,12 +154,13 @@ def chosen(texts: list[str]) -> tuple[Contender, ...]:
     ``texts`` are those of the command line. Without any, ours and the in-memory layer are
     measured, and beside them the one that the environment's BACKEND and CONFIG name.
     """
-    if texts:
-        contenders = map(from_text, texts)
-        return tuple({one.key: one for one in contenders}.values())
+    if not texts:
+        texts = [*(one.key for one in BASELINE), *_of_environment()]
+    return tuple({one.key: one for one in map(from_text, texts)}.values())
+
+
+def _of_environment() -> list[str]:
     backend, config = os.environ.get("BACKEND"), os.environ.get("CONFIG", "")
-    if backend is None:
-        if config:
-            raise SystemExit("CONFIG is given, and no BACKEND that it is of")
-        return BASELINE
-    return (*BASELINE, _by_name(backend, config))
+    if backend is None and config:
+        raise SystemExit("CONFIG is given, and no BACKEND that it is of")
+    return [] if backend is None else [f"{backend}={config}"]

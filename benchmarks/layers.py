@@ -159,7 +159,7 @@ def _substitute(value: Any, words: Mapping[str, str]) -> Any:
 
 def named(backend: str, config: str) -> LayerSpec:
     """Give the layer that a user names, with CONFIG as JSON, or raise SystemExit."""
-    if not all(part.isidentifier() for part in backend.split(".")) or "." not in backend:
+    if not all(part.isidentifier() for part in backend.split(".")):
         raise SystemExit(
             f"{backend!r} is no path of a class, as BACKEND is in Django's settings"
         )

@@ -9,7 +9,7 @@ from typing import Any
 from .contenders import KNOWN, Contender
 from .floors import FLOORS, beneath
 from .loops import missing
-from .store import CellKey
+from .store import CellKey, Results
 from .workloads import WORKLOADS
 
 UVLOOP = (
@@ -116,6 +116,13 @@ class Plan:
     @staticmethod
     def _due(key: CellKey, repetition: int) -> bool:
         return repetition == 0 or key.workload not in ONCE
+
+
+def is_settled(results: Results, key: CellKey) -> bool:
+    """Say whether a cell is not measured again: it cannot be, takes long, or once is enough."""
+    outcomes = results.cells.get(key, {}).values()
+    slow = any(outcome.get("took", 0) > SLOW_SECONDS for outcome in outcomes)
+    return slow or bool(results.reason(key)) or (bool(outcomes) and key.workload in ONCE)
 
 
 def put_to(workload: str, contender: Contender) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 
 from .floors import FLOORS, beneath
 from .loops import missing
-from .plan import MEASURED_OF, ONCE, PUT_TO, SLOW_SECONDS
+from .plan import MEASURED_OF, PUT_TO, SLOW_SECONDS, is_settled
 from .store import FLOOR, CellKey, Results
 from .targets import OURS, verdicts
 from .text import number, percent, quantity, spread, table, times
@@ -160,10 +160,7 @@ def _cut_short(results: Results) -> list[str]:
     """Say that the last of the repetitions was ended before its time, if it was."""
     most = _repetitions(results)
     fewer = sum(
-        len(outcomes) < most
-        and key.workload not in ONCE
-        and not results.reason(key)
-        and all(outcome["took"] <= SLOW_SECONDS for outcome in outcomes.values())
+        len(outcomes) < most and not is_settled(results, key)
         for key, outcomes in results.cells.items()
     )
     share = f"{fewer} of {len(results.cells)}"

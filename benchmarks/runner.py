@@ -15,7 +15,7 @@ from typing import Any
 from .contenders import Contender
 from .layers import Unsuitable
 from .machine import facts
-from .plan import CELL_SECONDS, SLOW_SECONDS, Plan
+from .plan import CELL_SECONDS, Plan, is_settled
 from .servers import Rack
 from .store import FAILED, CellKey, Results, Store
 
@@ -82,10 +82,8 @@ class _Clock:
 
 
 def _known(results: Results, key: CellKey, repetition: int) -> bool:
-    """Say whether a cell has been measured, cannot be, or takes too long for another time."""
-    outcomes = results.cells.get(key, {})
-    slow = any(outcome.get("took", 0) > SLOW_SECONDS for outcome in outcomes.values())
-    return repetition in outcomes or slow or bool(results.reason(key))
+    """Say whether nothing is to be measured of a cell in this repetition."""
+    return repetition in results.cells.get(key, {}) or is_settled(results, key)
 
 
 def _measure(

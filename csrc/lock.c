@@ -122,6 +122,13 @@ look_on(const lock_party *party, lock_shm *lock, uint64_t until)
     return false;
 }
 
+/* Of a time that begins now; it ends at the deadline. */
+static uint64_t
+end_of(uint64_t time, uint64_t now, uint64_t deadline)
+{
+    return now + time < deadline ? now + time : deadline;
+}
+
 static int
 wait_for(lock_party *party, lock_shm *lock, const char *what)
 {
@@ -136,13 +143,12 @@ wait_for(lock_party *party, lock_shm *lock, const char *what)
     }
     now = clock_monotonic();
     deadline = wait_until(party, lock, now);
-    if (now < deadline &&
-        look_on(party, lock, now + WAKING_TIME < deadline ? now + WAKING_TIME : deadline)) {
+    if (now < deadline && look_on(party, lock, end_of(WAKING_TIME, now, deadline))) {
         return 0;
     }
     linger();
     now = clock_monotonic();
-    slice_end = now + slice < deadline ? now + slice : deadline;
+    slice_end = end_of(slice, now, deadline);
     for (;;) {
         word = load_relaxed64(&lock->word); /* the CAS below decides */
         if (word == 0) {
@@ -175,7 +181,7 @@ wait_for(lock_party *party, lock_shm *lock, const char *what)
         }
         last = now >= deadline;
         slice = slice * 2 < SLICE_LAST ? slice * 2 : SLICE_LAST;
-        slice_end = now + slice < deadline ? now + slice : deadline;
+        slice_end = end_of(slice, now, deadline);
     }
 }
 

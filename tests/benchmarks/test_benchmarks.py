@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks import __main__ as command_line
 from benchmarks import instructions, publish, report, runner
+from benchmarks import plan as planning
 from benchmarks.contenders import BASELINE, KNOWN, Contender, chosen
 from benchmarks.layers import OURS, LayerSpec, Unsuitable
 from benchmarks.plan import Plan, workloads
@@ -180,7 +181,7 @@ def test_why_a_cell_failed_is_told(code, told):
 
 
 def test_what_takes_long_is_not_repeated(prefix, tmp_path, monkeypatch):
-    monkeypatch.setattr(runner, "SLOW_SECONDS", 0.0)
+    monkeypatch.setattr(planning, "SLOW_SECONDS", 0.0)
 
     results, _ = run_cells(plan(ours(prefix), repetitions=2), tmp_path / "slow.jsonl")
 
